@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -124,15 +125,25 @@ TAKEN = {Disposition.ACCEPTED, Disposition.WARMING_UP}
 
 
 async def cut(sql: asyncpg.Connection, server: Server) -> None:
-    """End the database session of a server, as a broken network would, and wait until PostgreSQL has done so."""
+    """End the database session of a server, as a broken network would, and wait until the server has noticed.
+
+    Until then it may refuse bars that it has begun to process: their publishers retry.
+    """
+    lease_id = server.membership.lease_id
     pid = await sql.fetchval(
         "SELECT pid FROM pg_locks JOIN servers ON objid = lock_key::int8::oid AND classid = $1::int8::oid "
         "WHERE server_id = $2 AND locktype = 'advisory'",
         0x7453_0002,
-        server.membership.lease_id,
+        lease_id,
     )
     assert pid is not None
-    await sql.execute("SELECT pg_terminate_backend($1, 10000)", pid)
+    await sql.execute("SELECT pg_terminate_backend($1)", pid)
+    await within(_changes(server, lease_id))
+
+
+async def _changes(server: Server, lease_id: UUID | None) -> None:
+    while server.membership.lease_id == lease_id:
+        await poll()
 
 
 async def test_first_server_owns_the_symbol_and_others_forward_their_bars(start: Start) -> None:
