@@ -12,7 +12,7 @@ from tests.support.bars import messages
 from tests.support.builders import walk
 from tests.support.deadlines import DEADLINE, poll, within
 from tests.support.folders import scratch_folder
-from tests.support.ports import free_pair, free_ports
+from tests.support.ports import free_ports, free_row
 from tests.support.service import RunningService, running_service, service_in
 
 from tradingsignals import InvalidRequest
@@ -123,7 +123,7 @@ async def test_every_metric_of_the_table_is_there_and_no_other(measured: tuple[R
 
 
 async def test_servers_have_the_ports_from_metrics_port_on() -> None:
-    port = free_pair()
+    port = free_row(2)
     with scratch_folder() as folder:
         async with service_in(folder, SERVERS="2", METRICS_PORT=str(port)) as service:
             await service.start()

@@ -16,7 +16,7 @@ from tests.support.builders import walk
 from tests.support.certificates import OPENSSL, SERVER_NAME, Inner, placed
 from tests.support.deadlines import DEADLINE, poll, within
 from tests.support.folders import scratch_folder
-from tests.support.ports import free_pair
+from tests.support.ports import free_row
 from tests.support.processes import children
 from tests.support.service import RunningService, running_service
 
@@ -39,7 +39,7 @@ class Secured:
 @pytest.fixture(scope="module")
 async def secured(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Secured]:
     inner = Inner.make(tmp_path_factory.mktemp("certificates"))
-    metrics = free_pair()
+    metrics = free_row(2)
     settings = {"GRPC_PORT": "0", "METRICS_PORT": str(metrics), **inner.settings()}
     with scratch_folder() as folder:
         async with running_service(folder, "up", "--servers", "2", **settings) as service:

@@ -65,7 +65,7 @@ QUERIES: dict[str, list[dict[str, Any]]] = {
 @asynccontextmanager
 async def long_lived(servers: int) -> AsyncIterator[RunningService]:
     """A service that runs many scenarios."""
-    settings = {"SERVERS": str(servers), "GRPC_PORT": "0"} if servers > 1 else {}
+    settings = {"SERVERS": str(servers)} if servers > 1 else {}
     # Generated signals change positions at any time and on old bars.
     settings |= {"SESSION_CALENDAR": "always", "MAX_BAR_AGE": "0"}
     with scratch_folder() as folder:

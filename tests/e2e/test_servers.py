@@ -54,9 +54,7 @@ async def undisturbed() -> dict[str, Tables]:
 
 @asynccontextmanager
 async def multi_server(folder: Path, count: int, **settings: str) -> AsyncIterator[RunningService]:
-    async with running_service(
-        folder, "up", "--servers", str(count), GRPC_PORT="0", LOG_LEVEL="INFO", **settings
-    ) as service:
+    async with running_service(folder, "up", "--servers", str(count), LOG_LEVEL="INFO", **settings) as service:
         yield service
 
 

@@ -24,9 +24,9 @@ def free_ports(count: int) -> list[int]:
     return [_take(1) for _ in range(count)]
 
 
-def free_pair() -> int:
-    """Return a free port of the loopback address before another one."""
-    return _take(2)
+def free_row(count: int) -> int:
+    """Return the first of so many consecutive free ports of the loopback address."""
+    return _take(count)
 
 
 def _take(count: int) -> int:

@@ -17,11 +17,12 @@ import httpx
 import tradingsignals
 
 from .deadlines import DEADLINE, poll, within
-from .ports import free_ports
+from .ports import free_ports, free_row
 from .processes import Process, all_ended, children, descendants
 
 COMMAND = Path(sys.executable).with_name("tradingsignals")
 _READY = {"up": "Ctrl-C stops it", "serve": "serving gRPC on"}  # the line that a command prints when it is ready
+_SERVER_PORTS = 6  # of up to three servers, which take consecutive ones: two each
 _DSN = re.compile(r"psql '(?P<dsn>[^']+)'")
 
 
@@ -35,7 +36,8 @@ class RunningService:
 
     def __init__(self, folder: Path, arguments: tuple[str, ...], settings: Mapping[str, str]) -> None:
         self.folder = folder
-        self.port, self.grpc_port, self.fanout_port = free_ports(3)
+        self.port, self.fanout_port = free_ports(2)
+        self.grpc_port = free_row(_SERVER_PORTS)
         self._arguments = arguments
         self._settings = {
             "SIGNAL_SERVICE_PORT": str(self.port),

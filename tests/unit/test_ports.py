@@ -21,6 +21,6 @@ def test_port_is_given_to_one_process_only() -> None:
 
 def test_port_is_given_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "_PORTS", range(24_000, 24_300))
-    pairs = [ports.free_pair() for _ in range(20)]
+    pairs = [ports.free_row(2) for _ in range(20)]
     found = [*ports.free_ports(60), *pairs, *(port + 1 for port in pairs), *ports.free_ports(60)]
     assert len(set(found)) == len(found)
