@@ -111,7 +111,7 @@ class RunningService:
             AssertionError: it ended instead; the message has its output.
         """
         self._life = await _Life.begin(self.folder, self._arguments, self._settings)
-        await within(self._life.is_ready())
+        await within(self._life.is_ready(), 2 * DEADLINE)  # a database is made, and Envoy has a minute
 
     async def begin(self) -> None:
         """Start it without waiting."""

@@ -25,7 +25,7 @@ from .files import FOLDER
 from .render import CONFIG_FILE, DESCRIPTORS, Address, EdgeConfig, render_secrets, write_edge_files
 
 _ADMIN_SOCKET = Path("admin.sock")
-_READY_SECONDS = 10.0
+_READY_SECONDS = 60.0  # as a server has; a busy machine takes much longer than an idle one
 _POLL_SECONDS = 0.02
 _HEALTHY = re.compile(r"^(?!admin::|collector::).*::health_flags::healthy", re.MULTILINE)
 _STOP_SECONDS = 3.0
