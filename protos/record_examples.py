@@ -48,6 +48,8 @@ def calls(rest: httpx.Client) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     yield "ReplaySignal", "POST", "/api/signals/{signal_id}/replay", {**named, "body": {}}
     yield "ListClosedPositions", "GET", "/api/signals/positions/closed", {"parameters": {"limit": 2}}
     yield "ListBars", "GET", "/api/market/bars", {"parameters": {"symbol": "USDCOP", "limit": 2}}
+    listed = {"limit": 2, "closes": 3}
+    yield "ListSymbols", "GET", "/api/market/symbols", {"parameters": listed}
     yield "GetModelInfo", "GET", "/api/signals/model/info", {}
     yield "ReloadModel", "POST", "/api/signals/model/reload", {"body": {}}
     yield "GenerateSignal", "POST", "/api/signals/generate", {"body": _QUOTE}

@@ -52,6 +52,7 @@ READS: dict[str, tuple[dict[str, Any], str]] = {
         "/api/signals/positions/closed?symbol=USDCOP&limit=5",
     ),
     "MarketDataService/ListBars": ({"limit": 4}, "/api/market/bars?limit=4"),
+    "MarketDataService/ListSymbols": ({"limit": 4, "closes": 3}, "/api/market/symbols?limit=4&closes=3"),
     "ModelService/GetModelInfo": ({}, "/api/signals/model/info"),
 }
 

@@ -374,6 +374,7 @@ async def test_times_are_current_and_in_utc(rest: httpx.AsyncClient, symbol: str
             "/api/signals/model/info",
         ),
         *("/api/signals/positions/active", "/api/signals/positions/closed", "/api/market/bars"),
+        "/api/market/symbols",
     ],
 )
 async def test_every_time_has_microseconds(rest: httpx.AsyncClient, path: str) -> None:

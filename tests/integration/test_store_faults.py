@@ -26,6 +26,7 @@ CALLS: dict[str, Callable[[PostgresStore], Awaitable[object]]] = {
     "load_symbol": lambda store: store.load_symbol("USDCOP", 10, "v1@", "v2@"),
     "known_symbols": lambda store: store.known_symbols(["USDCOP"]),
     "symbol_count": lambda store: store.symbol_count(),
+    "list_symbols": lambda store: store.list_symbols((), "", 10, 1),
     "find_bars": lambda store: store.find_bars([("USDCOP", OPENING)]),
     "session_bars": lambda store: store.session_bars("USDCOP", 10),
     "list_bars": lambda store: store.list_bars("USDCOP", None, None, 10),

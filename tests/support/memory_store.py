@@ -16,15 +16,19 @@ from tradingsignals_server.application.ports.inputs import SignalInputs, StoredS
 from tradingsignals_server.application.ports.store import (
     KeyTaken,
     Page,
+    PositionSummary,
     RecurrentCheckpoint,
     RefusedByStore,
     ShadowEvent,
     ShadowScore,
     SignalQuery,
+    SignalSummary,
     SignalTotals,
     StaleState,
     StoredSymbol,
     StoredTraderState,
+    SymbolPage,
+    SymbolSummary,
 )
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.errors import StorageUnavailable
@@ -229,6 +233,42 @@ class MemoryStore:
 
     def _symbols(self) -> set[str]:
         return {update.bar.symbol for update in self.market_updates()} | {held.symbol for held in self.positions()}
+
+    async def list_symbols(self, symbols: Collection[str], after: str, limit: int, closes: int) -> SymbolPage:
+        """See Store."""
+        await self._reached()
+        known = self._symbols() | {made.symbol for made in self.signals()}
+        names = sorted(name for name in known if name > after and (not symbols or name in symbols))
+        found = [self._summary(name, closes) for name in names[:limit]]
+        return SymbolPage(found, names[limit - 1] if len(names) > limit else None, len(self.entries))
+
+    def _summary(self, symbol: str, closes: int) -> SymbolSummary:
+        bars = [update.bar for update in self.market_updates(symbol)]
+        bars = sorted(filter(_is_possible, bars), key=lambda bar: bar.time)[-closes:]
+        made = [(place, one) for place, one in enumerate(self.events, 1) if isinstance(one, Signal)]
+        signals = [
+            SignalSummary(
+                one.signal_id, place, one.decision.action, one.decision.confidence, one.timestamp, one.bar_time
+            )
+            for place, one in made
+            if one.symbol == symbol
+        ]
+        held = [
+            PositionSummary(one.position_id, one.action, one.pnl_pct)
+            for one in self.positions()
+            if one.symbol == symbol and one.is_open
+        ]
+        newest = [bars[-1].simulated] if bars else []
+        newest += [one.simulated for _, one in made if one.symbol == symbol][-1:]
+        return SymbolSummary(
+            symbol=symbol,
+            interval=bars[-1].interval if bars else None,
+            last_bar_time=bars[-1].time if bars else None,
+            closes=[bar.close for bar in bars],
+            signal=signals[-1] if signals else None,
+            position=held[0] if held else None,
+            simulated=any(newest),
+        )
 
     async def find_bars(self, keys: Sequence[tuple[str, datetime]]) -> Sequence[Bar]:
         """See Store."""

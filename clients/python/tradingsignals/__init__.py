@@ -26,6 +26,7 @@ from tradingsignals.v1.performance_pb2 import Performance
 from tradingsignals.v1.position_pb2 import Position
 from tradingsignals.v1.signal_pb2 import Signal, TechnicalFactors
 from tradingsignals.v1.statistics_pb2 import Statistics
+from tradingsignals.v1.symbol_pb2 import SymbolSummary
 
 from ._async.backtests import AsyncBacktest
 from ._async.client import AsyncClient
@@ -109,6 +110,7 @@ __all__ = [
     "StartedOver",
     "Statistics",
     "Stream",
+    "SymbolSummary",
     "TechnicalFactors",
     "TemporaryError",
     "TooLarge",

@@ -11,6 +11,8 @@ import type { Bar, BarSchema } from "./gen/tradingsignals/v1/bar_pb.js";
 import type {
   ListBarsRequestSchema,
   ListBarsResponse,
+  ListSymbolsRequestSchema,
+  ListSymbolsResponse,
   PublishBarsResponse,
 } from "./gen/tradingsignals/v1/market_data_service_pb.js";
 import type { Outcome } from "./gen/tradingsignals/v1/outcome_pb.js";
@@ -29,6 +31,7 @@ import {
   type ListSignalsResponse,
   type StreamSignalsRequestSchema,
 } from "./gen/tradingsignals/v1/signal_service_pb.js";
+import type { SymbolSummary } from "./gen/tradingsignals/v1/symbol_pb.js";
 import { Pages } from "./pages.js";
 import { publishBars } from "./publishing.js";
 import { servicesOf, type Services } from "./services.js";
@@ -43,6 +46,8 @@ export type OutcomeFilter = Fields<typeof ListOutcomesRequestSchema, "pageToken"
 export type EquityFilter = Fields<typeof ListEquityRequestSchema, "pageToken">;
 /** A filter of bars, as in ListBars. */
 export type BarFilter = Fields<typeof ListBarsRequestSchema, "pageToken">;
+/** Which symbols to list, and how many closes of each, as in ListSymbols. */
+export type SymbolFilter = Fields<typeof ListSymbolsRequestSchema, "pageToken">;
 /** Which signals to follow. */
 export type FollowedSignals = Fields<typeof StreamSignalsRequestSchema, "resumeAfter" | "heartbeatSeconds">;
 /** Which positions to follow. */
@@ -68,6 +73,8 @@ export interface Client extends Services, BareClient {
   listEquity(filter?: EquityFilter, options?: CallOptions): Pages<EquityPoint, ListEquityResponse>;
   /** List stored bars, the newest first. */
   listBars(filter?: BarFilter, options?: CallOptions): Pages<Bar, ListBarsResponse>;
+  /** List the symbols of the service by name, each with its newest bar, newest signal and open position. */
+  listSymbols(filter?: SymbolFilter, options?: CallOptions): Pages<SymbolSummary, ListSymbolsResponse>;
 
   /**
    * Send any number of closed bars, 500 in a call; returns once all of them are stored. Sending the same bars again is
@@ -115,6 +122,11 @@ export function createClientOver(connect: Connect, options: ClientOptions = {}):
       new Pages(
         (pageToken) => services.marketData.listBars({ ...filter, pageToken }, callOptions),
         (page) => page.bars,
+      ),
+    listSymbols: (filter, callOptions) =>
+      new Pages(
+        (pageToken) => services.marketData.listSymbols({ ...filter, pageToken }, callOptions),
+        (page) => page.symbols,
       ),
     publishBars: (bars, callOptions) => publishBars(calls, bars, callOptions),
     followSignals: (filter, following) =>

@@ -16,6 +16,7 @@ export {
   type FollowedSignals,
   type OutcomeFilter,
   type SignalFilter,
+  type SymbolFilter,
 } from "./client.js";
 export { DEFAULT_TIMEOUT_MS, type Connect, type Connection } from "./connection.js";
 export type { KeySource } from "./credentials.js";

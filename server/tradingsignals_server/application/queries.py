@@ -1,7 +1,8 @@
-"""Read-only queries of callers: signals, closed positions and bars, in pages."""
+"""Read-only queries of callers: signals, closed positions, bars and symbols, in pages."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,9 +12,9 @@ from ..domain.events import EventKind
 from ..domain.signal_errors import SignalNotFound
 from .event_log.filter import Filter
 from .event_log.tail import LogTail
-from .paging import page_start, page_start_time, page_token
+from .paging import name_token, page_start, page_start_name, page_start_time, page_token
 from .ports.outcomes import OutcomePage, OutcomeQuery, OutcomeStore
-from .ports.store import Page, SignalQuery, Store
+from .ports.store import Page, SignalQuery, Store, SymbolPage
 
 _SIGNALS = frozenset((EventKind.SIGNAL,))
 _ALL: frozenset[Any] = frozenset()
@@ -86,6 +87,22 @@ class Queries:
         scope = f"outcomes|{query}"
         page = await self._outcomes.list_outcomes(query, page_start(token, scope), limit)
         return page, page_token(page.next_before, scope)
+
+    async def symbols(self, symbols: Collection[str], token: str, limit: int, closes: int) -> tuple[SymbolPage, str]:
+        """Return a page of symbols by name, and the token of the next page, "" for the last page.
+
+        Args:
+            symbols: only these, in their normal form; empty for all.
+            token: token of the page, "" for the first page.
+            limit: maximum number of symbols.
+            closes: maximum number of closes of each, 1 or more.
+
+        Raises:
+            InvalidPageToken: the token belongs to another query.
+        """
+        scope = f"symbols|{sorted(symbols)}"
+        page = await self.store.list_symbols(symbols, page_start_name(token, scope), limit, closes)
+        return page, name_token(page.next_after, scope)
 
     async def bars(self, symbol: str, start: datetime | None, end: datetime | None, token: str, limit: int) -> BarPage:
         """Return a page of bars, newest first.

@@ -13,7 +13,14 @@ from tests.support.builders import NOW, OPENING, bar, signal
 
 from tradingsignals.v1.position_pb2 import Position as PositionMessage
 from tradingsignals.v1.signal_pb2 import Signal as SignalMessage
-from tradingsignals_server.application.ports.store import Page, SignalQuery, Store
+from tradingsignals_server.application.ports.store import (
+    Page,
+    PositionSummary,
+    SignalQuery,
+    SignalSummary,
+    Store,
+    SymbolPage,
+)
 from tradingsignals_server.domain.events import Disposition, Event, MarketUpdate
 from tradingsignals_server.domain.intervals import DEFAULT_INTERVAL
 from tradingsignals_server.domain.positions import Position
@@ -111,6 +118,63 @@ class ListContract:
         rest = await store.closed_positions(None, first.next_before, 2)
         assert (position_numbers(rest), rest.next_before) == ([1], None)
         assert first.through_sequence == 15
+
+    async def test_symbols_are_listed_with_the_newest_of_each(self, store: Store) -> None:
+        assert await store.list_symbols((), "", 9, 1) == SymbolPage([], None, 0)
+        bars = [bar(n, 100.0 + n, symbol="EURUSD") for n in (1, 0, 2)]
+        opening, opened = trade(1, "BRLUSD")
+        await store.commit([MarketUpdate(found, Disposition.LATE) for found in bars], NOW)
+        await store.commit([opening, opened, signal(name=2, symbol="CADUSD"), signal(name=3, symbol="EURUSD")], NOW)
+        made = signal(name=4, symbol="EURUSD", time=OPENING)
+        await store.commit([made, update(0)], NOW)
+        page = await store.list_symbols((), "", 9, 2)
+        assert [found.symbol for found in page.symbols] == ["BRLUSD", "CADUSD", "EURUSD", "USDCOP"]
+        assert (page.next_after, page.through_sequence) == (None, 9)
+        euro = page.symbols[2]
+        assert (euro.interval, euro.last_bar_time) == (bars[2].interval, bars[2].time)
+        assert euro.closes == [bars[0].close, bars[2].close]
+        decision = made.decision
+        assert euro.signal == SignalSummary(
+            made.signal_id, 8, decision.action, decision.confidence, made.timestamp, made.bar_time
+        )
+        assert euro.position is None
+        real, asked, _, cop = page.symbols
+        assert real.position == PositionSummary(opened.position_id, opened.action, opened.pnl_pct)
+        assert (asked.last_bar_time, asked.interval, asked.closes) == (None, None, [])
+        assert (cop.signal, len(cop.closes)) == (None, 1)
+
+    async def test_symbol_is_simulated_if_its_newest_bar_or_signal_is(self, store: Store) -> None:
+        bars = [replace(bar(n, symbol=symbol), simulated=bool(n)) for symbol in ("AUDUSD", "EURUSD") for n in (0, 1)]
+        await store.commit([MarketUpdate(found, Disposition.LATE) for found in bars[:3]], NOW)
+        real, made = signal(name=1, symbol="EURUSD"), replace(signal(name=2, symbol="NZDUSD"), simulated=True)
+        await store.commit([real, made, replace(signal(name=3, symbol="GBPUSD"), simulated=True)], NOW)
+        await store.commit([signal(name=4, symbol="GBPUSD")], NOW)
+        page = await store.list_symbols((), "", 9, 1)
+        assert {found.symbol: found.simulated for found in page.symbols} == {
+            "AUDUSD": True,
+            "EURUSD": False,
+            "GBPUSD": False,
+            "NZDUSD": True,
+        }
+
+    async def test_symbols_are_listed_page_by_page_and_by_name(self, store: Store) -> None:
+        names = [f"S{number:03d}" for number in range(60)]
+        await store.commit([update(0, symbol=name) for name in names[::2]], NOW)
+        await store.commit([signal(name=number, symbol=names[number]) for number in range(1, 60, 2)], NOW)
+        for limit in (1, 7, 30, 60, 100):
+            listed, after = list[str](), ""
+            while True:
+                page = await store.list_symbols((), after, limit, 1)
+                listed += [found.symbol for found in page.symbols]
+                if page.next_after is None:
+                    break
+                assert (len(page.symbols), page.next_after) == (limit, listed[-1])
+                after = page.next_after
+            assert listed == names
+        some = await store.list_symbols(("S007", "NOSUCH", "S002", "S050"), "", 2, 1)
+        assert ([found.symbol for found in some.symbols], some.next_after) == (["S002", "S007"], "S007")
+        rest = await store.list_symbols(("S007", "NOSUCH", "S002", "S050"), "S007", 2, 1)
+        assert ([found.symbol for found in rest.symbols], rest.next_after) == (["S050"], None)
 
     async def test_page_is_complete_up_to_its_sequence(self, store: Store, another_store: Store) -> None:
         """Commits continue meanwhile: a page has all signals up to its through_sequence and none after it."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC
 
 import pytest
 from tests.support.builders import NOW, bar, walk
 from tests.support.memory_outcomes import MemoryOutcomes
 from tests.support.memory_store import Fault
-from tests.support.running import Running, running_engine, started
+from tests.support.running import Running, always, running_engine, started
 
-from tradingsignals.v1 import bar_pb2
+from tradingsignals.v1 import bar_pb2, signal_pb2
 from tradingsignals.v1 import market_data_service_pb2 as pb
 from tradingsignals_server.api.mapping import from_proto, to_proto
 from tradingsignals_server.api.mapping.validation import messages_of
@@ -26,6 +27,7 @@ from tradingsignals_server.domain.errors import (
     StorageUnavailable,
 )
 from tradingsignals_server.domain.intervals import default_interval
+from tradingsignals_server.domain.signals import Action
 
 WALK = walk(60)
 
@@ -237,3 +239,58 @@ async def test_bars_are_listed_newest_first() -> None:
         assert [from_proto.bar_of(one, default_interval) for one in (*first.bars, *rest.bars)] == WALK[:5][::-1]
         assert (first.count, rest.count, rest.next_page_token) == (3, 2, "")
         assert (await servicer.list_bars(pb.ListBarsRequest(symbol="EURUSD"))).count == 0
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (pb.ListSymbolsRequest(limit=0), "limit"),
+        (pb.ListSymbolsRequest(closes=101), "closes"),
+        (pb.ListSymbolsRequest(symbols=["USDCOP", "no symbol"]), r"symbols\[1\]"),
+        (pb.ListSymbolsRequest(page_token="AAAA"), "page_token"),  # noqa: S106 - it is no secret
+    ],
+)
+async def test_list_of_symbols_outside_its_bounds_is_refused(request_: pb.ListSymbolsRequest, field: str) -> None:
+    async with running_engine() as running:
+        with pytest.raises(InvalidRequest, match=field):
+            await servicer_of(running).list_symbols(request_)
+
+
+async def test_symbols_are_listed_with_bar_signal_and_position() -> None:
+    opened = WALK[:56]  # before the session ends
+    async with running_engine(policy=always(Action.BUY)) as running:
+        await running.publish([*opened, bar(3, symbol="EURUSD")])
+        listed = await servicer_of(running).list_symbols(pb.ListSymbolsRequest(closes=5))
+        assert (listed.count, listed.next_page_token) == (2, "")
+        assert listed.through_sequence == len(running.store.entries)
+        euro, cop = listed.symbols
+        assert (cop.interval, cop.last_close, list(cop.closes)) == ("5m", opened[-1].close, [b.close for b in opened[-5:]])
+        assert cop.last_bar_time.ToDatetime(UTC) == opened[-1].time
+        made = running.store.signals()[-1]
+        assert (cop.latest_signal.signal_id, cop.latest_signal.action) == (str(made.signal_id), signal_pb2.Signal.BUY)
+        assert cop.latest_signal.bar_time.ToDatetime(UTC) == opened[-1].time
+        (held,) = [one for one in running.store.positions() if one.is_open]
+        assert (cop.open_position.position_id, cop.open_position.current_pnl_pct) == (
+            str(held.position_id),
+            held.pnl_pct,
+        )
+        assert not euro.HasField("latest_signal")
+        assert not euro.HasField("open_position")
+        assert (euro.symbol, euro.last_close, list(euro.closes)) == ("EURUSD", bar(3).close, [bar(3).close])
+
+
+async def test_page_of_symbols_continues_the_same_list_only() -> None:
+    async with running_engine() as running:
+        await running.publish([bar(0, symbol=symbol) for symbol in ("EURUSD", "GBPUSD", "USDCOP")])
+        servicer = servicer_of(running)
+        first = await servicer.list_symbols(pb.ListSymbolsRequest(limit=2))
+        rest = await servicer.list_symbols(pb.ListSymbolsRequest(limit=2, page_token=first.next_page_token))
+        assert [[found.symbol for found in page.symbols] for page in (first, rest)] == [
+            ["EURUSD", "GBPUSD"],
+            ["USDCOP"],
+        ]
+        assert (list(first.symbols[0].closes), rest.next_page_token) == ([], "")
+        for other in ({"symbols": ["USDCOP"]}, {"page_token": first.next_page_token[:-2]}):
+            request = pb.ListSymbolsRequest(limit=2, **{"page_token": first.next_page_token, **other})  # type: ignore[arg-type]
+            with pytest.raises(InvalidRequest, match="page_token"):
+                await servicer.list_symbols(request)

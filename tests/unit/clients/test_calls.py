@@ -76,6 +76,7 @@ METHODS = {
     "MarketDataService.PublishBar": "publish_bar",
     "MarketDataService.PublishBars": "publish_bars",
     "MarketDataService.ListBars": "bars",
+    "MarketDataService.ListSymbols": "symbols",
     "ModelService.GetModelInfo": "model_info",
     "ModelService.ReloadModel": "reload_model",
     "EventService.StreamEvents": "stream_events",

@@ -141,6 +141,9 @@ class Service(
         newest = max(bars, key=lambda bar: bar.time.seconds, default=None)
         return market_data.ListBarsResponse(bars=[] if newest is None else [newest])
 
+    async def ListSymbols(self, request: Any, context: Any) -> Any:
+        return market_data.ListSymbolsResponse()
+
     async def StreamEvents(self, request: Any, context: Any) -> AsyncIterator[events.StreamEventsResponse]:
         script = self._script
         script.followed.append(request)

@@ -264,6 +264,7 @@ def test_paths_are_the_documented_ones(contract: Any) -> None:
         "POST /api/signals/model/reload",
         "POST /api/market/bars",
         "GET /api/market/bars",
+        "GET /api/market/symbols",
         "GET /api/events",
         "POST /api/backtests",
     }

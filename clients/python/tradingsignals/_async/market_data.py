@@ -1,10 +1,13 @@
-"""Bars."""
+"""Bars and symbols."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from tradingsignals.v1 import market_data_service_pb2
 from tradingsignals.v1.bar_pb2 import Bar, BarReceipt
 from tradingsignals.v1.market_data_service_pb2 import PublishBarsResponse
+from tradingsignals.v1.symbol_pb2 import SymbolSummary
 
 from ..requests import BARS_A_MESSAGE, When, when
 from .caller import AsyncCaller
@@ -13,7 +16,7 @@ from .pages import AsyncPages
 
 
 class AsyncMarketDataMethods(AsyncCaller):
-    """The methods about bars."""
+    """The methods about bars and symbols."""
 
     async def publish_bar(self, bar: Bar) -> BarReceipt:
         """Send one closed bar; returns once it is stored. Raises InvalidRequest, AlreadyExists."""
@@ -60,3 +63,24 @@ class AsyncMarketDataMethods(AsyncCaller):
             return await self._unary(self._market_data.ListBars, request)
 
         return AsyncPages(fetch, lambda page: page.bars)
+
+    def symbols(
+        self, symbols: Sequence[str] = (), *, closes: int | None = None, page_size: int = 100
+    ) -> AsyncPages[SymbolSummary]:
+        """List the symbols of the service by name, each with its newest bar, newest signal and open position.
+
+        To go on with a stream that misses nothing, resume it after the `through_sequence` of the first page.
+
+        Args:
+            symbols: only these; none for all.
+            closes: closes of the newest bars of each to return, none if absent.
+            page_size: symbols fetched at a time.
+        """
+
+        async def fetch(page_token: str) -> market_data_service_pb2.ListSymbolsResponse:
+            request = market_data_service_pb2.ListSymbolsRequest(
+                limit=page_size, page_token=page_token, symbols=symbols, closes=closes
+            )
+            return await self._unary(self._market_data.ListSymbols, request)
+
+        return AsyncPages(fetch, lambda page: page.symbols)

@@ -9,7 +9,10 @@ T = TypeVar("T")
 
 
 class AsyncPages(Generic[T]):
-    """Items of all pages, the newest first: `async for item in pages`. Each loop starts again with the first page."""
+    """Items of all pages, in the order of the list: `async for item in pages`.
+
+    Each loop starts again with the first page.
+    """
 
     def __init__(self, fetch: Callable[[str], Awaitable[Any]], items_of: Callable[[Any], Sequence[T]]) -> None:
         """Use `fetch` to get the page of a page token, and `items_of` to get the items of a page."""

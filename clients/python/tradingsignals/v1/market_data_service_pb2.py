@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from tradingsignals.v1 import bar_pb2 as tradingsignals_dot_v1_dot_bar__pb2
+from tradingsignals.v1 import symbol_pb2 as tradingsignals_dot_v1_dot_symbol__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+tradingsignals/v1/market_data_service.proto\x12\x11tradingsignals.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1btradingsignals/v1/bar.proto\"8\n\x11PublishBarRequest\x12#\n\x03\x62\x61r\x18\x01 \x01(\x0b\x32\x16.tradingsignals.v1.Bar\"D\n\x12PublishBarResponse\x12.\n\x07receipt\x18\x01 \x01(\x0b\x32\x1d.tradingsignals.v1.BarReceipt\":\n\x12PublishBarsRequest\x12$\n\x04\x62\x61rs\x18\x01 \x03(\x0b\x32\x16.tradingsignals.v1.Bar\"\x81\x02\n\x13PublishBarsResponse\x12\x10\n\x08received\x18\x01 \x01(\x05\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x05\x12\x12\n\nwarming_up\x18\x03 \x01(\x05\x12\x17\n\x0foutside_session\x18\x04 \x01(\x05\x12\x0c\n\x04late\x18\x05 \x01(\x05\x12\x12\n\nduplicates\x18\x06 \x01(\x05\x12\x10\n\x08rejected\x18\x07 \x01(\x05\x12\x33\n\nrejections\x18\x08 \x03(\x0b\x32\x1f.tradingsignals.v1.BarRejection\x12\x18\n\x10through_sequence\x18\t \x01(\x03\x12\x16\n\x0eother_interval\x18\n \x01(\x05\"y\n\x0fListBarsRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x12\n\x05limit\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\nstart_date\x18\x03 \x01(\t\x12\x10\n\x08\x65nd_date\x18\x04 \x01(\t\x12\x12\n\npage_token\x18\x05 \x01(\tB\x08\n\x06_limit\"`\n\x10ListBarsResponse\x12$\n\x04\x62\x61rs\x18\x01 \x03(\x0b\x32\x16.tradingsignals.v1.Bar\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t2\xdc\x02\n\x11MarketDataService\x12x\n\nPublishBar\x12$.tradingsignals.v1.PublishBarRequest\x1a%.tradingsignals.v1.PublishBarResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x10/api/market/bars:\x03\x62\x61r\x12^\n\x0bPublishBars\x12%.tradingsignals.v1.PublishBarsRequest\x1a&.tradingsignals.v1.PublishBarsResponse(\x01\x12m\n\x08ListBars\x12\".tradingsignals.v1.ListBarsRequest\x1a#.tradingsignals.v1.ListBarsResponse\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/api/market/barsBM\n\x11tradingsignals.v1P\x01Z\"tradingsignals/v1;tradingsignalsv1\xaa\x02\x11TradingSignals.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+tradingsignals/v1/market_data_service.proto\x12\x11tradingsignals.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1btradingsignals/v1/bar.proto\x1a\x1etradingsignals/v1/symbol.proto\"8\n\x11PublishBarRequest\x12#\n\x03\x62\x61r\x18\x01 \x01(\x0b\x32\x16.tradingsignals.v1.Bar\"D\n\x12PublishBarResponse\x12.\n\x07receipt\x18\x01 \x01(\x0b\x32\x1d.tradingsignals.v1.BarReceipt\":\n\x12PublishBarsRequest\x12$\n\x04\x62\x61rs\x18\x01 \x03(\x0b\x32\x16.tradingsignals.v1.Bar\"\x81\x02\n\x13PublishBarsResponse\x12\x10\n\x08received\x18\x01 \x01(\x05\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x05\x12\x12\n\nwarming_up\x18\x03 \x01(\x05\x12\x17\n\x0foutside_session\x18\x04 \x01(\x05\x12\x0c\n\x04late\x18\x05 \x01(\x05\x12\x12\n\nduplicates\x18\x06 \x01(\x05\x12\x10\n\x08rejected\x18\x07 \x01(\x05\x12\x33\n\nrejections\x18\x08 \x03(\x0b\x32\x1f.tradingsignals.v1.BarRejection\x12\x18\n\x10through_sequence\x18\t \x01(\x03\x12\x16\n\x0eother_interval\x18\n \x01(\x05\"y\n\x0fListBarsRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x12\n\x05limit\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\nstart_date\x18\x03 \x01(\t\x12\x10\n\x08\x65nd_date\x18\x04 \x01(\t\x12\x12\n\npage_token\x18\x05 \x01(\tB\x08\n\x06_limit\"`\n\x10ListBarsResponse\x12$\n\x04\x62\x61rs\x18\x01 \x03(\x0b\x32\x16.tradingsignals.v1.Bar\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"w\n\x12ListSymbolsRequest\x12\x12\n\x05limit\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0f\n\x07symbols\x18\x03 \x03(\t\x12\x13\n\x06\x63loses\x18\x04 \x01(\x05H\x01\x88\x01\x01\x42\x08\n\x06_limitB\t\n\x07_closes\"\x8a\x01\n\x13ListSymbolsResponse\x12\x31\n\x07symbols\x18\x01 \x03(\x0b\x32 .tradingsignals.v1.SymbolSummary\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\x12\x18\n\x10through_sequence\x18\x04 \x01(\x03\x32\xd7\x03\n\x11MarketDataService\x12x\n\nPublishBar\x12$.tradingsignals.v1.PublishBarRequest\x1a%.tradingsignals.v1.PublishBarResponse\"\x1d\x82\xd3\xe4\x93\x02\x17\"\x10/api/market/bars:\x03\x62\x61r\x12^\n\x0bPublishBars\x12%.tradingsignals.v1.PublishBarsRequest\x1a&.tradingsignals.v1.PublishBarsResponse(\x01\x12m\n\x08ListBars\x12\".tradingsignals.v1.ListBarsRequest\x1a#.tradingsignals.v1.ListBarsResponse\"\x18\x82\xd3\xe4\x93\x02\x12\x12\x10/api/market/bars\x12y\n\x0bListSymbols\x12%.tradingsignals.v1.ListSymbolsRequest\x1a&.tradingsignals.v1.ListSymbolsResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/api/market/symbolsBM\n\x11tradingsignals.v1P\x01Z\"tradingsignals/v1;tradingsignalsv1\xaa\x02\x11TradingSignals.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,18 +39,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MARKETDATASERVICE'].methods_by_name['PublishBar']._serialized_options = b'\202\323\344\223\002\027\"\020/api/market/bars:\003bar'
   _globals['_MARKETDATASERVICE'].methods_by_name['ListBars']._loaded_options = None
   _globals['_MARKETDATASERVICE'].methods_by_name['ListBars']._serialized_options = b'\202\323\344\223\002\022\022\020/api/market/bars'
-  _globals['_PUBLISHBARREQUEST']._serialized_start=125
-  _globals['_PUBLISHBARREQUEST']._serialized_end=181
-  _globals['_PUBLISHBARRESPONSE']._serialized_start=183
-  _globals['_PUBLISHBARRESPONSE']._serialized_end=251
-  _globals['_PUBLISHBARSREQUEST']._serialized_start=253
-  _globals['_PUBLISHBARSREQUEST']._serialized_end=311
-  _globals['_PUBLISHBARSRESPONSE']._serialized_start=314
-  _globals['_PUBLISHBARSRESPONSE']._serialized_end=571
-  _globals['_LISTBARSREQUEST']._serialized_start=573
-  _globals['_LISTBARSREQUEST']._serialized_end=694
-  _globals['_LISTBARSRESPONSE']._serialized_start=696
-  _globals['_LISTBARSRESPONSE']._serialized_end=792
-  _globals['_MARKETDATASERVICE']._serialized_start=795
-  _globals['_MARKETDATASERVICE']._serialized_end=1143
+  _globals['_MARKETDATASERVICE'].methods_by_name['ListSymbols']._loaded_options = None
+  _globals['_MARKETDATASERVICE'].methods_by_name['ListSymbols']._serialized_options = b'\202\323\344\223\002\025\022\023/api/market/symbols'
+  _globals['_PUBLISHBARREQUEST']._serialized_start=157
+  _globals['_PUBLISHBARREQUEST']._serialized_end=213
+  _globals['_PUBLISHBARRESPONSE']._serialized_start=215
+  _globals['_PUBLISHBARRESPONSE']._serialized_end=283
+  _globals['_PUBLISHBARSREQUEST']._serialized_start=285
+  _globals['_PUBLISHBARSREQUEST']._serialized_end=343
+  _globals['_PUBLISHBARSRESPONSE']._serialized_start=346
+  _globals['_PUBLISHBARSRESPONSE']._serialized_end=603
+  _globals['_LISTBARSREQUEST']._serialized_start=605
+  _globals['_LISTBARSREQUEST']._serialized_end=726
+  _globals['_LISTBARSRESPONSE']._serialized_start=728
+  _globals['_LISTBARSRESPONSE']._serialized_end=824
+  _globals['_LISTSYMBOLSREQUEST']._serialized_start=826
+  _globals['_LISTSYMBOLSREQUEST']._serialized_end=945
+  _globals['_LISTSYMBOLSRESPONSE']._serialized_start=948
+  _globals['_LISTSYMBOLSRESPONSE']._serialized_end=1086
+  _globals['_MARKETDATASERVICE']._serialized_start=1089
+  _globals['_MARKETDATASERVICE']._serialized_end=1560
 # @@protoc_insertion_point(module_scope)

@@ -1,5 +1,6 @@
 from google.api import annotations_pb2 as _annotations_pb2
 from tradingsignals.v1 import bar_pb2 as _bar_pb2
+from tradingsignals.v1 import symbol_pb2 as _symbol_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -73,3 +74,27 @@ class ListBarsResponse(_message.Message):
     count: int
     next_page_token: str
     def __init__(self, bars: _Optional[_Iterable[_Union[_bar_pb2.Bar, _Mapping]]] = ..., count: _Optional[int] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ListSymbolsRequest(_message.Message):
+    __slots__ = ("limit", "page_token", "symbols", "closes")
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    SYMBOLS_FIELD_NUMBER: _ClassVar[int]
+    CLOSES_FIELD_NUMBER: _ClassVar[int]
+    limit: int
+    page_token: str
+    symbols: _containers.RepeatedScalarFieldContainer[str]
+    closes: int
+    def __init__(self, limit: _Optional[int] = ..., page_token: _Optional[str] = ..., symbols: _Optional[_Iterable[str]] = ..., closes: _Optional[int] = ...) -> None: ...
+
+class ListSymbolsResponse(_message.Message):
+    __slots__ = ("symbols", "count", "next_page_token", "through_sequence")
+    SYMBOLS_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    THROUGH_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    symbols: _containers.RepeatedCompositeFieldContainer[_symbol_pb2.SymbolSummary]
+    count: int
+    next_page_token: str
+    through_sequence: int
+    def __init__(self, symbols: _Optional[_Iterable[_Union[_symbol_pb2.SymbolSummary, _Mapping]]] = ..., count: _Optional[int] = ..., next_page_token: _Optional[str] = ..., through_sequence: _Optional[int] = ...) -> None: ...

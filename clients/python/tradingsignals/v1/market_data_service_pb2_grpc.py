@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class MarketDataServiceStub:
-    """Publishes closed bars and lists stored ones.
+    """Publishes closed bars, lists stored ones, and lists the symbols of the service.
     """
 
     def __init__(self, channel):
@@ -50,10 +50,15 @@ class MarketDataServiceStub:
                 request_serializer=tradingsignals_dot_v1_dot_market__data__service__pb2.ListBarsRequest.SerializeToString,
                 response_deserializer=tradingsignals_dot_v1_dot_market__data__service__pb2.ListBarsResponse.FromString,
                 _registered_method=True)
+        self.ListSymbols = channel.unary_unary(
+                '/tradingsignals.v1.MarketDataService/ListSymbols',
+                request_serializer=tradingsignals_dot_v1_dot_market__data__service__pb2.ListSymbolsRequest.SerializeToString,
+                response_deserializer=tradingsignals_dot_v1_dot_market__data__service__pb2.ListSymbolsResponse.FromString,
+                _registered_method=True)
 
 
 class MarketDataServiceServicer:
-    """Publishes closed bars and lists stored ones.
+    """Publishes closed bars, lists stored ones, and lists the symbols of the service.
     """
 
     def PublishBar(self, request, context):
@@ -80,6 +85,14 @@ class MarketDataServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSymbols(self, request, context):
+        """Lists the symbols of which the service has stored a bar, a signal or a position, in the order of their names, each
+        with its newest bar, its newest signal and its open position.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MarketDataServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -98,6 +111,11 @@ def add_MarketDataServiceServicer_to_server(servicer, server):
                     request_deserializer=tradingsignals_dot_v1_dot_market__data__service__pb2.ListBarsRequest.FromString,
                     response_serializer=tradingsignals_dot_v1_dot_market__data__service__pb2.ListBarsResponse.SerializeToString,
             ),
+            'ListSymbols': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSymbols,
+                    request_deserializer=tradingsignals_dot_v1_dot_market__data__service__pb2.ListSymbolsRequest.FromString,
+                    response_serializer=tradingsignals_dot_v1_dot_market__data__service__pb2.ListSymbolsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'tradingsignals.v1.MarketDataService', rpc_method_handlers)
@@ -107,7 +125,7 @@ def add_MarketDataServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MarketDataService:
-    """Publishes closed bars and lists stored ones.
+    """Publishes closed bars, lists stored ones, and lists the symbols of the service.
     """
 
     @staticmethod
@@ -181,6 +199,33 @@ class MarketDataService:
             '/tradingsignals.v1.MarketDataService/ListBars',
             tradingsignals_dot_v1_dot_market__data__service__pb2.ListBarsRequest.SerializeToString,
             tradingsignals_dot_v1_dot_market__data__service__pb2.ListBarsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSymbols(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tradingsignals.v1.MarketDataService/ListSymbols',
+            tradingsignals_dot_v1_dot_market__data__service__pb2.ListSymbolsRequest.SerializeToString,
+            tradingsignals_dot_v1_dot_market__data__service__pb2.ListSymbolsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class MarketDataServiceStub:
-    """Publishes closed bars and lists stored ones."""
+    """Publishes closed bars, lists stored ones, and lists the symbols of the service."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -44,10 +44,14 @@ class MarketDataServiceStub:
     """
     ListBars: _grpc.UnaryUnaryMultiCallable[_market_data_service_pb2.ListBarsRequest, _market_data_service_pb2.ListBarsResponse]
     """Lists stored bars of one symbol, the newest first."""
+    ListSymbols: _grpc.UnaryUnaryMultiCallable[_market_data_service_pb2.ListSymbolsRequest, _market_data_service_pb2.ListSymbolsResponse]
+    """Lists the symbols of which the service has stored a bar, a signal or a position, in the order of their names, each
+    with its newest bar, its newest signal and its open position.
+    """
 
 @_typing.type_check_only
 class MarketDataServiceAsyncStub(MarketDataServiceStub):
-    """Publishes closed bars and lists stored ones."""
+    """Publishes closed bars, lists stored ones, and lists the symbols of the service."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     PublishBar: _aio.UnaryUnaryMultiCallable[_market_data_service_pb2.PublishBarRequest, _market_data_service_pb2.PublishBarResponse]  # type: ignore[assignment]
@@ -61,9 +65,13 @@ class MarketDataServiceAsyncStub(MarketDataServiceStub):
     """
     ListBars: _aio.UnaryUnaryMultiCallable[_market_data_service_pb2.ListBarsRequest, _market_data_service_pb2.ListBarsResponse]  # type: ignore[assignment]
     """Lists stored bars of one symbol, the newest first."""
+    ListSymbols: _aio.UnaryUnaryMultiCallable[_market_data_service_pb2.ListSymbolsRequest, _market_data_service_pb2.ListSymbolsResponse]  # type: ignore[assignment]
+    """Lists the symbols of which the service has stored a bar, a signal or a position, in the order of their names, each
+    with its newest bar, its newest signal and its open position.
+    """
 
 class MarketDataServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Publishes closed bars and lists stored ones."""
+    """Publishes closed bars, lists stored ones, and lists the symbols of the service."""
 
     @_abc_1.abstractmethod
     def PublishBar(
@@ -93,5 +101,15 @@ class MarketDataServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_market_data_service_pb2.ListBarsResponse, _abc.Awaitable[_market_data_service_pb2.ListBarsResponse]]:
         """Lists stored bars of one symbol, the newest first."""
+
+    @_abc_1.abstractmethod
+    def ListSymbols(
+        self,
+        request: _market_data_service_pb2.ListSymbolsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_market_data_service_pb2.ListSymbolsResponse, _abc.Awaitable[_market_data_service_pb2.ListSymbolsResponse]]:
+        """Lists the symbols of which the service has stored a bar, a signal or a position, in the order of their names, each
+        with its newest bar, its newest signal and its open position.
+        """
 
 def add_MarketDataServiceServicer_to_server(servicer: MarketDataServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,4 +22,5 @@ export * from "./tradingsignals/v1/position_service_pb.js";
 export * from "./tradingsignals/v1/signal_pb.js";
 export * from "./tradingsignals/v1/signal_service_pb.js";
 export * from "./tradingsignals/v1/statistics_pb.js";
+export * from "./tradingsignals/v1/symbol_pb.js";
 export * from "./tradingsignals/v1/system_service_pb.js";

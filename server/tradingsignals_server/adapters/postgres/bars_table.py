@@ -154,6 +154,18 @@ class BarsTable:
             found.extend(bars)
         return found[:limit]
 
+    async def newest_of(self, database: Database, symbols: Sequence[str]) -> dict[str, list[Bar]]:
+        """Return the bars of `symbols` among the newest rows, newest first, by symbol: one query for all of them."""
+        rows = await self._fetch(
+            database,
+            f"{self._select} AND symbol = ANY($1::text[]) ORDER BY time DESC LIMIT {_PAGE:d}",
+            [spelling for symbol in symbols for spelling in _spellings(symbol)],
+        )
+        found: dict[str, list[Bar]] = {}
+        for bar in self._bars(rows):
+            found.setdefault(bar.symbol, []).append(bar)
+        return found
+
     async def _page(
         self, database: Database, symbol: str, start: datetime | None, end: datetime | None, size: int
     ) -> tuple[list[Bar], datetime | None, bool]:

@@ -17,14 +17,12 @@ from .bars_table import BarsTable
 from .commit import Committer
 from .connection import Connections, Database, fetch_one
 from .pruning import prune
-from .tables import BARS, ENTRY, INPUTS, bar_of, checkpoint_of, conditions, entry_of, inputs_of, position_of
+from .symbols import SymbolLists
+from .tables import BARS, ENTRY, INPUTS, POSSIBLE, bar_of, checkpoint_of, conditions, entry_of, inputs_of, position_of
 from .used_keys import KeyLookup, UsedKeys
 
 _BAR = BARS.read_back
 _DECIDED_ON = "disposition IN ('ACCEPTED', 'WARMING_UP', 'OTHER_INTERVAL')"
-_POSSIBLE = "time < now() + interval '1 day'"
-"""Older versions stored bars of the far future from files. They are kept, but never read as a symbol's newest bars: all
-real bars would be late."""
 
 _INTERVALS = """
 SELECT symbol, newest.interval_seconds FROM symbols, LATERAL (
@@ -101,7 +99,7 @@ ORDER BY sequence
 """
 
 
-class PostgresStore(Committer, UsedKeys):
+class PostgresStore(Committer, UsedKeys, SymbolLists):
     """Implements application.ports.Store. `encode` makes the messages; `bars_table` is the user's own."""
 
     def __init__(self, connections: Connections, encode: Encode, bars_table: BarsTable | None = None) -> None:
@@ -116,7 +114,7 @@ class PostgresStore(Committer, UsedKeys):
         async with self._connections.for_engine() as database:
             bars = await self._session_bars(database, symbol, session_bars)
             last = await database.fetchrow(
-                f"SELECT {_BAR} FROM bars WHERE symbol = $1 AND {_POSSIBLE} ORDER BY time DESC LIMIT 1", symbol
+                f"SELECT {_BAR} FROM bars WHERE symbol = $1 AND {POSSIBLE} ORDER BY time DESC LIMIT 1", symbol
             )
             live_state = await _trader_state(database, symbol, live, shadow=False)
             shadow_state = None if shadow is None else await _trader_state(database, symbol, shadow, shadow=True)
@@ -174,7 +172,7 @@ class PostgresStore(Committer, UsedKeys):
     ) -> Sequence[Bar]:
         until = "" if newest is None else "AND time <= $3"
         rows = await database.fetch(
-            f"SELECT {_BAR} FROM bars WHERE symbol = $1 AND {_DECIDED_ON} AND {_POSSIBLE} {until} "
+            f"SELECT {_BAR} FROM bars WHERE symbol = $1 AND {_DECIDED_ON} AND {POSSIBLE} {until} "
             "ORDER BY time DESC LIMIT $2",
             *(symbol, limit, *([] if newest is None else [newest])),
         )
@@ -216,7 +214,7 @@ class PostgresStore(Committer, UsedKeys):
         where, values = conditions(("symbol = ", symbol), ("time >= ", start), ("time < ", end))
         async with self._connections.for_read() as database:
             rows = await database.fetch(
-                f"SELECT {_BAR} FROM bars {where} AND {_POSSIBLE} ORDER BY time DESC LIMIT ${len(values) + 1}",
+                f"SELECT {_BAR} FROM bars {where} AND {POSSIBLE} ORDER BY time DESC LIMIT ${len(values) + 1}",
                 *values,
                 limit,
             )

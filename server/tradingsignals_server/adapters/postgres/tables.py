@@ -105,6 +105,10 @@ BARS: Table[MarketUpdate] = Table(
     ),
 )
 
+POSSIBLE = "time < now() + interval '1 day'"
+"""Older versions stored bars of the far future from files. They are kept, but never read as a symbol's newest bars: all
+real bars would be late."""
+
 _SPLIT = "string_to_array(reasoning, E'\\n')"
 
 SIGNALS: Table[Signal] = Table(

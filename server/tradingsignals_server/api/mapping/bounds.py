@@ -36,6 +36,7 @@ _INDICATOR: Final = Bounds(-HIGHEST_PRICE, HIGHEST_PRICE)
 NUMBERS: Final[Mapping[str, Bounds]] = {
     "limit": Bounds(1, 1000, 100),
     "ListClosedPositionsRequest.limit": Bounds(1, 500, 50),
+    "closes": Bounds(0, 100, 0),
     "lookback_bars": Bounds(LOOKBACK_MINIMUM, LOOKBACK_MAXIMUM, LOOKBACK_BARS),
     "heartbeat_seconds": Bounds(1, 60, 15),
     "min_confidence": Bounds(0, 1),

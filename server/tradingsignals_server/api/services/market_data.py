@@ -25,6 +25,7 @@ from ...domain.events import Disposition
 from ...domain.intervals import IntervalOf
 from ..mapping import from_proto, to_proto
 from ..mapping.bounds import DEFAULT_SYMBOL
+from ..mapping.symbols_to_proto import symbols_answer
 from ..mapping.validation import Checks
 
 MAXIMUM_BARS_A_MESSAGE = 1000
@@ -34,7 +35,7 @@ MESSAGES_IN_FLIGHT = 4
 
 
 class MarketDataServicer:
-    """Publishes closed bars and lists stored ones."""
+    """Publishes closed bars, lists stored ones, and lists symbols."""
 
     def __init__(self, bars: BarPublisher, queries: Queries, interval_of: IntervalOf) -> None:
         self._bars = bars
@@ -84,6 +85,15 @@ class MarketDataServicer:
             start, end = checks.period(request.start_date, request.end_date)
         page = await self._queries.bars(symbol, start, end, request.page_token, limit)
         return to_proto.bars_answer(page.bars, page.next_page_token)
+
+    async def list_symbols(self, request: pb.ListSymbolsRequest) -> pb.ListSymbolsResponse:
+        """List a page of symbols, each with the newest of what is stored of it."""
+        with Checks() as checks:
+            limit = checks.number(request, "limit")
+            symbols = checks.symbols(request.symbols)
+            closes = checks.number(request, "closes")
+        page, token = await self._queries.symbols(symbols, request.page_token, limit, max(closes, 1))
+        return symbols_answer(page, token, closes, self._interval_of)
 
     def _sent(self, messages: Sequence[bar_pb2.Bar], counts: _Counts) -> _Sent:
         """Convert the bars of a message, each with its index in the stream; invalid ones are refused here."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -111,6 +111,57 @@ class SignalQuery:
     end: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SignalSummary:
+    """What a list of symbols shows of a signal; see Signal."""
+
+    signal_id: UUID
+    sequence: int
+    action: Action
+    confidence: float
+    timestamp: datetime
+    bar_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PositionSummary:
+    """What a list of symbols shows of an open position; see Position."""
+
+    position_id: UUID
+    action: Action
+    pnl_pct: float
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolSummary:
+    """A symbol with the newest of what is stored of it.
+
+    interval, last_bar_time: of its newest bar, None if there is none.
+    closes: of its newest bars, the oldest first.
+    simulated: its newest bar or its newest signal is.
+    """
+
+    symbol: str
+    interval: timedelta | None
+    last_bar_time: datetime | None
+    closes: Sequence[float]
+    signal: SignalSummary | None
+    position: PositionSummary | None
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolPage:
+    """Symbols of one page, in the order of their names, and the newest sequence of the log in the same snapshot.
+
+    `next_after` is the name after which the next page starts, None on the last page.
+    """
+
+    symbols: Sequence[SymbolSummary]
+    next_after: str | None
+    through_sequence: int
+
+
 class Store(Protocol):
     """Durable storage. Every method raises StorageUnavailable if the database cannot be reached."""
 
@@ -165,6 +216,17 @@ class Store(Protocol):
 
     async def symbol_count(self) -> int:
         """Return the number of symbols with a bar or a position that the service has stored."""
+        ...
+
+    async def list_symbols(self, symbols: Collection[str], after: str, limit: int, closes: int) -> SymbolPage:
+        """Return symbols of which a bar, a signal or a position is stored.
+
+        Args:
+            symbols: only these; empty for all.
+            after: the name after which the page starts, "" for the first page.
+            limit: maximum number of symbols.
+            closes: maximum number of closes of each, 1 or more.
+        """
         ...
 
     async def find_bars(self, keys: Sequence[tuple[str, datetime]]) -> Sequence[Bar]:

@@ -211,7 +211,7 @@ def test_streams_go_to_the_fanout_server_if_configured() -> None:
         "/api/signals/positions/stream/?",
         "/api/events/?",
         "/api/backtests/?",
-        *("/?", "/health/?", "/api/signals/health/?", "/api/market/bars/?"),
+        *("/?", "/health/?", "/api/signals/health/?", "/api/market/bars/?", "/api/market/symbols/?"),
         *("/api/signals/latest/?", "/api/signals/history/?", "/api/signals/statistics/?", "/api/signals/outcomes/?"),
         *("/api/access/keys/?", "/api/access/keys/[^/]+/revoke/?", "/api/access/audit/?", "/api/access/caller/?"),
         *("/api/signals/performance/?", "/api/account/?", "/api/account/equity/?"),

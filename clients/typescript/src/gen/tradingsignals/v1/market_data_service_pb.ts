@@ -6,13 +6,15 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Bar, BarReceipt, BarRejection } from "./bar_pb.js";
 import { file_tradingsignals_v1_bar } from "./bar_pb.js";
+import type { SymbolSummary } from "./symbol_pb.js";
+import { file_tradingsignals_v1_symbol } from "./symbol_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file tradingsignals/v1/market_data_service.proto.
  */
 export const file_tradingsignals_v1_market_data_service: GenFile = /*@__PURE__*/
-  fileDesc("Cit0cmFkaW5nc2lnbmFscy92MS9tYXJrZXRfZGF0YV9zZXJ2aWNlLnByb3RvEhF0cmFkaW5nc2lnbmFscy52MSI4ChFQdWJsaXNoQmFyUmVxdWVzdBIjCgNiYXIYASABKAsyFi50cmFkaW5nc2lnbmFscy52MS5CYXIiRAoSUHVibGlzaEJhclJlc3BvbnNlEi4KB3JlY2VpcHQYASABKAsyHS50cmFkaW5nc2lnbmFscy52MS5CYXJSZWNlaXB0IjoKElB1Ymxpc2hCYXJzUmVxdWVzdBIkCgRiYXJzGAEgAygLMhYudHJhZGluZ3NpZ25hbHMudjEuQmFyIoECChNQdWJsaXNoQmFyc1Jlc3BvbnNlEhAKCHJlY2VpdmVkGAEgASgFEhAKCGFjY2VwdGVkGAIgASgFEhIKCndhcm1pbmdfdXAYAyABKAUSFwoPb3V0c2lkZV9zZXNzaW9uGAQgASgFEgwKBGxhdGUYBSABKAUSEgoKZHVwbGljYXRlcxgGIAEoBRIQCghyZWplY3RlZBgHIAEoBRIzCgpyZWplY3Rpb25zGAggAygLMh8udHJhZGluZ3NpZ25hbHMudjEuQmFyUmVqZWN0aW9uEhgKEHRocm91Z2hfc2VxdWVuY2UYCSABKAMSFgoOb3RoZXJfaW50ZXJ2YWwYCiABKAUieQoPTGlzdEJhcnNSZXF1ZXN0Eg4KBnN5bWJvbBgBIAEoCRISCgVsaW1pdBgCIAEoBUgAiAEBEhIKCnN0YXJ0X2RhdGUYAyABKAkSEAoIZW5kX2RhdGUYBCABKAkSEgoKcGFnZV90b2tlbhgFIAEoCUIICgZfbGltaXQiYAoQTGlzdEJhcnNSZXNwb25zZRIkCgRiYXJzGAEgAygLMhYudHJhZGluZ3NpZ25hbHMudjEuQmFyEg0KBWNvdW50GAIgASgFEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCTKnAgoRTWFya2V0RGF0YVNlcnZpY2USWwoKUHVibGlzaEJhchIkLnRyYWRpbmdzaWduYWxzLnYxLlB1Ymxpc2hCYXJSZXF1ZXN0GiUudHJhZGluZ3NpZ25hbHMudjEuUHVibGlzaEJhclJlc3BvbnNlIgASXgoLUHVibGlzaEJhcnMSJS50cmFkaW5nc2lnbmFscy52MS5QdWJsaXNoQmFyc1JlcXVlc3QaJi50cmFkaW5nc2lnbmFscy52MS5QdWJsaXNoQmFyc1Jlc3BvbnNlKAESVQoITGlzdEJhcnMSIi50cmFkaW5nc2lnbmFscy52MS5MaXN0QmFyc1JlcXVlc3QaIy50cmFkaW5nc2lnbmFscy52MS5MaXN0QmFyc1Jlc3BvbnNlIgBCTQoRdHJhZGluZ3NpZ25hbHMudjFQAVoidHJhZGluZ3NpZ25hbHMvdjE7dHJhZGluZ3NpZ25hbHN2MaoCEVRyYWRpbmdTaWduYWxzLlYxYgZwcm90bzM", [file_tradingsignals_v1_bar]);
+  fileDesc("Cit0cmFkaW5nc2lnbmFscy92MS9tYXJrZXRfZGF0YV9zZXJ2aWNlLnByb3RvEhF0cmFkaW5nc2lnbmFscy52MSI4ChFQdWJsaXNoQmFyUmVxdWVzdBIjCgNiYXIYASABKAsyFi50cmFkaW5nc2lnbmFscy52MS5CYXIiRAoSUHVibGlzaEJhclJlc3BvbnNlEi4KB3JlY2VpcHQYASABKAsyHS50cmFkaW5nc2lnbmFscy52MS5CYXJSZWNlaXB0IjoKElB1Ymxpc2hCYXJzUmVxdWVzdBIkCgRiYXJzGAEgAygLMhYudHJhZGluZ3NpZ25hbHMudjEuQmFyIoECChNQdWJsaXNoQmFyc1Jlc3BvbnNlEhAKCHJlY2VpdmVkGAEgASgFEhAKCGFjY2VwdGVkGAIgASgFEhIKCndhcm1pbmdfdXAYAyABKAUSFwoPb3V0c2lkZV9zZXNzaW9uGAQgASgFEgwKBGxhdGUYBSABKAUSEgoKZHVwbGljYXRlcxgGIAEoBRIQCghyZWplY3RlZBgHIAEoBRIzCgpyZWplY3Rpb25zGAggAygLMh8udHJhZGluZ3NpZ25hbHMudjEuQmFyUmVqZWN0aW9uEhgKEHRocm91Z2hfc2VxdWVuY2UYCSABKAMSFgoOb3RoZXJfaW50ZXJ2YWwYCiABKAUieQoPTGlzdEJhcnNSZXF1ZXN0Eg4KBnN5bWJvbBgBIAEoCRISCgVsaW1pdBgCIAEoBUgAiAEBEhIKCnN0YXJ0X2RhdGUYAyABKAkSEAoIZW5kX2RhdGUYBCABKAkSEgoKcGFnZV90b2tlbhgFIAEoCUIICgZfbGltaXQiYAoQTGlzdEJhcnNSZXNwb25zZRIkCgRiYXJzGAEgAygLMhYudHJhZGluZ3NpZ25hbHMudjEuQmFyEg0KBWNvdW50GAIgASgFEhcKD25leHRfcGFnZV90b2tlbhgDIAEoCSJ3ChJMaXN0U3ltYm9sc1JlcXVlc3QSEgoFbGltaXQYASABKAVIAIgBARISCgpwYWdlX3Rva2VuGAIgASgJEg8KB3N5bWJvbHMYAyADKAkSEwoGY2xvc2VzGAQgASgFSAGIAQFCCAoGX2xpbWl0QgkKB19jbG9zZXMiigEKE0xpc3RTeW1ib2xzUmVzcG9uc2USMQoHc3ltYm9scxgBIAMoCzIgLnRyYWRpbmdzaWduYWxzLnYxLlN5bWJvbFN1bW1hcnkSDQoFY291bnQYAiABKAUSFwoPbmV4dF9wYWdlX3Rva2VuGAMgASgJEhgKEHRocm91Z2hfc2VxdWVuY2UYBCABKAMyhwMKEU1hcmtldERhdGFTZXJ2aWNlElsKClB1Ymxpc2hCYXISJC50cmFkaW5nc2lnbmFscy52MS5QdWJsaXNoQmFyUmVxdWVzdBolLnRyYWRpbmdzaWduYWxzLnYxLlB1Ymxpc2hCYXJSZXNwb25zZSIAEl4KC1B1Ymxpc2hCYXJzEiUudHJhZGluZ3NpZ25hbHMudjEuUHVibGlzaEJhcnNSZXF1ZXN0GiYudHJhZGluZ3NpZ25hbHMudjEuUHVibGlzaEJhcnNSZXNwb25zZSgBElUKCExpc3RCYXJzEiIudHJhZGluZ3NpZ25hbHMudjEuTGlzdEJhcnNSZXF1ZXN0GiMudHJhZGluZ3NpZ25hbHMudjEuTGlzdEJhcnNSZXNwb25zZSIAEl4KC0xpc3RTeW1ib2xzEiUudHJhZGluZ3NpZ25hbHMudjEuTGlzdFN5bWJvbHNSZXF1ZXN0GiYudHJhZGluZ3NpZ25hbHMudjEuTGlzdFN5bWJvbHNSZXNwb25zZSIAQk0KEXRyYWRpbmdzaWduYWxzLnYxUAFaInRyYWRpbmdzaWduYWxzL3YxO3RyYWRpbmdzaWduYWxzdjGqAhFUcmFkaW5nU2lnbmFscy5WMWIGcHJvdG8z", [file_tradingsignals_v1_bar, file_tradingsignals_v1_symbol]);
 
 /**
  * One bar.
@@ -248,7 +250,92 @@ export const ListBarsResponseSchema: GenMessage<ListBarsResponse> = /*@__PURE__*
   messageDesc(file_tradingsignals_v1_market_data_service, 5);
 
 /**
- * Publishes closed bars and lists stored ones.
+ * Request for a page of symbols.
+ *
+ * @generated from message tradingsignals.v1.ListSymbolsRequest
+ */
+export type ListSymbolsRequest = Message<"tradingsignals.v1.ListSymbolsRequest"> & {
+  /**
+   * Symbols a page, 1..1000. Default 100.
+   *
+   * @generated from field: optional int32 limit = 1;
+   */
+  limit?: number | undefined;
+
+  /**
+   * next_page_token of the page before, with the other fields as they were. Absent or empty: the first page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+
+  /**
+   * Only these instruments, at most 1000; those of which nothing is stored are left out. Empty: all.
+   *
+   * @generated from field: repeated string symbols = 3;
+   */
+  symbols: string[];
+
+  /**
+   * Closes to return of each symbol, 0..100, for a change or a small chart. Default 0.
+   *
+   * @generated from field: optional int32 closes = 4;
+   */
+  closes?: number | undefined;
+};
+
+/**
+ * Describes the message tradingsignals.v1.ListSymbolsRequest.
+ * Use `create(ListSymbolsRequestSchema)` to create a new message.
+ */
+export const ListSymbolsRequestSchema: GenMessage<ListSymbolsRequest> = /*@__PURE__*/
+  messageDesc(file_tradingsignals_v1_market_data_service, 6);
+
+/**
+ * A page of symbols.
+ *
+ * @generated from message tradingsignals.v1.ListSymbolsResponse
+ */
+export type ListSymbolsResponse = Message<"tradingsignals.v1.ListSymbolsResponse"> & {
+  /**
+   * The symbols, in the order of their names.
+   *
+   * @generated from field: repeated tradingsignals.v1.SymbolSummary symbols = 1;
+   */
+  symbols: SymbolSummary[];
+
+  /**
+   * Number of items on this page.
+   *
+   * @generated from field: int32 count = 2;
+   */
+  count: number;
+
+  /**
+   * Token for the next page. Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 3;
+   */
+  nextPageToken: string;
+
+  /**
+   * The page is complete up to this sequence, read in the same snapshot. Resume a stream after that of the first page:
+   * what later pages have as well comes again over the stream, and nothing is missed.
+   *
+   * @generated from field: int64 through_sequence = 4;
+   */
+  throughSequence: bigint;
+};
+
+/**
+ * Describes the message tradingsignals.v1.ListSymbolsResponse.
+ * Use `create(ListSymbolsResponseSchema)` to create a new message.
+ */
+export const ListSymbolsResponseSchema: GenMessage<ListSymbolsResponse> = /*@__PURE__*/
+  messageDesc(file_tradingsignals_v1_market_data_service, 7);
+
+/**
+ * Publishes closed bars, lists stored ones, and lists the symbols of the service.
  *
  * @generated from service tradingsignals.v1.MarketDataService
  */
@@ -285,6 +372,17 @@ export const MarketDataService: GenService<{
     methodKind: "unary";
     input: typeof ListBarsRequestSchema;
     output: typeof ListBarsResponseSchema;
+  },
+  /**
+   * Lists the symbols of which the service has stored a bar, a signal or a position, in the order of their names, each
+   * with its newest bar, its newest signal and its open position.
+   *
+   * @generated from rpc tradingsignals.v1.MarketDataService.ListSymbols
+   */
+  listSymbols: {
+    methodKind: "unary";
+    input: typeof ListSymbolsRequestSchema;
+    output: typeof ListSymbolsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_tradingsignals_v1_market_data_service, 0);
