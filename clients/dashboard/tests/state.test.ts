@@ -4,8 +4,8 @@ import { CHART_BARS, merged, sessions } from "../src/model/bars";
 import { weighed } from "../src/model/chart";
 import { LIVE_ROWS } from "../src/model/rows";
 import { initialState, isUnknownSymbol, reduce, symbolToShow, type State, type StateAction } from "../src/model/state";
-import { MAX_SYMBOLS } from "../src/model/symbols";
-import type { LogEntry, TradingControl } from "../src/model/types";
+import { lastPrice, MAX_SYMBOLS, newestAction, ordered } from "../src/model/symbols";
+import type { ListedSymbol, LogEntry, TradingControl } from "../src/model/types";
 import { account, bar, barEntry, FIVE, position, positionEntry, signal, signalEntry, T0 } from "./values";
 
 function after(...actions: StateAction[]): State {
@@ -72,7 +72,7 @@ describe("entries of the log", () => {
     expect(state.chart.marks.length).toBeLessThanOrEqual(CHART_BARS);
     expect(state.chart.outside.size).toBeLessThanOrEqual(CHART_BARS);
     expect(state.symbols.get("USDCOP")!.closes.length).toBeLessThanOrEqual(48);
-    const many = Array.from({ length: 1000 }, (_, at) => barEntry(30_000 + at, bar(at, { symbol: `S${at}` })));
+    const many = Array.from({ length: MAX_SYMBOLS + 50 }, (_, at) => barEntry(30_000 + at, bar(at, { symbol: `S${at}` })));
     expect(reduce(state, entries(...many)).symbols.size).toBeLessThanOrEqual(MAX_SYMBOLS);
   });
 });
@@ -98,8 +98,44 @@ describe("positions", () => {
 
   test("of a symbol beyond the limit are shown all the same", () => {
     const many = Array.from({ length: MAX_SYMBOLS }, (_, at) => barEntry(at + 1, bar(0, { symbol: `S${at}` })));
-    const state = after(entries(...many, positionEntry(position(1000))));
+    const state = after(entries(...many, positionEntry(position(MAX_SYMBOLS + 1))));
     expect(held(state)).toBeDefined();
+  });
+});
+
+describe("the list of symbols", () => {
+  const listed = (symbol: string, more: Partial<ListedSymbol> = {}): ListedSymbol => ({
+    symbol, interval: "5m", lastBarTime: bar(3).time, lastClose: 103, closes: [101, 102, 103], action: "HOLD", signalSequence: 40, ...more,
+  });
+  const list = (...symbols: ListedSymbol[]): StateAction => ({ type: "symbols", symbols });
+  const euro = (state: State) => state.symbols.get("EURUSD")!;
+  const euroBar = (at: number) => bar(at, { symbol: "EURUSD", close: 100 + at });
+
+  test("has each symbol of each page, and those that come over the stream later", () => {
+    const state = after(list(listed("EURUSD"), listed("GBPUSD")), list(listed("USDCOP")), entries(barEntry(50, bar(1, { symbol: "CADUSD" }))));
+    expect(ordered(state.symbols).map(({ symbol }) => symbol)).toEqual(["CADUSD", "EURUSD", "GBPUSD", "USDCOP"]);
+  });
+
+  test("gives a symbol without a recent entry its price and action", () => {
+    const state = euro(after(list(listed("EURUSD"))));
+    expect([lastPrice(state), newestAction(state), state.closes]).toEqual([103, "HOLD", [101, 102, 103]]);
+    const asked = euro(after(list(listed("EURUSD", { lastBarTime: undefined, lastClose: undefined, closes: [], action: undefined, signalSequence: undefined }))));
+    expect([lastPrice(asked), newestAction(asked)]).toEqual([undefined, undefined]);
+  });
+
+  test("is the same whether it comes before the entries of the stream, between them or after them", () => {
+    const log = [1, 2, 3, 4].map((at) => barEntry(30 + at, euroBar(at)));
+    for (const split of [0, 1, 2, 3, 4]) {
+      const state = euro(after(entries(...log.slice(0, split)), list(listed("EURUSD")), entries(...log.slice(split))));
+      expect([lastPrice(state), state.closes], `after ${split}`).toEqual([104, [101, 102, 103, 104]]);
+    }
+  });
+
+  test("is not undone by older signals of the stream, and a BUY after it is new", () => {
+    const older = after(list(listed("EURUSD")), entries(signalEntry(signal(39, { symbol: "EURUSD" }))));
+    expect([newestAction(euro(older)), euro(older).unseen]).toEqual(["HOLD", false]);
+    const newer = after(list(listed("EURUSD")), entries(signalEntry(signal(41, { symbol: "EURUSD" }))));
+    expect([newestAction(euro(newer)), euro(newer).unseen]).toEqual(["BUY", true]);
   });
 });
 

@@ -2,7 +2,7 @@
 
 import * as v1 from "trading-signals-client";
 
-import type { Account, Action, Bar, Health, LogEntry, Origin, Position, Protection, ServiceInfo, Signal } from "../model/types";
+import type { Account, Action, Bar, Health, ListedSymbol, LogEntry, Origin, Position, Protection, ServiceInfo, Signal } from "../model/types";
 
 interface Timestamp {
   readonly seconds: bigint;
@@ -95,6 +95,19 @@ export function positionOf(position: v1.Position): Position {
     exitReason: name(v1.Position_ExitReason, position.exitReason),
     barsHeld: position.barsHeld,
     simulated: position.simulated,
+  };
+}
+
+export function listedSymbolOf(found: v1.SymbolSummary): ListedSymbol {
+  const { interval, lastClose, closes, latestSignal: signal } = found;
+  return {
+    symbol: once(found.symbol),
+    interval: once(interval),
+    lastBarTime: ms(found.lastBarTime),
+    lastClose,
+    closes,
+    action: signal && actionOf(signal.action),
+    signalSequence: signal && Number(signal.sequence),
   };
 }
 

@@ -3,9 +3,10 @@
 import * as v1 from "trading-signals-client";
 import type { BareClient } from "trading-signals-client";
 
-import type { Account, Bar, Health, Loadable, Position, ServiceInfo, Signal } from "../model/types";
+import { CLOSES } from "../model/symbols";
+import type { Account, Bar, Health, ListedSymbol, Loadable, Position, ServiceInfo, Signal } from "../model/types";
 import type { Filter } from "../model/rows";
-import { accountOf, barOf, healthOf, infoOf, positionOf, signalOf } from "./convert";
+import { accountOf, barOf, healthOf, infoOf, listedSymbolOf, positionOf, signalOf } from "./convert";
 
 export interface SignalPage {
   readonly signals: readonly Signal[];
@@ -13,6 +14,7 @@ export interface SignalPage {
   readonly through: number;
 }
 
+const SYMBOLS_PAGE = 500;
 const ACTIONS = { BUY: v1.Signal_Action.BUY, SELL: v1.Signal_Action.SELL, HOLD: v1.Signal_Action.HOLD } as const;
 
 export class Gateway {
@@ -51,6 +53,12 @@ export class Gateway {
   async positions(): Promise<{ positions: readonly Position[]; through: number }> {
     const response = await this.positionService.listActivePositions({});
     return { positions: response.positions.map(positionOf), through: Number(response.throughSequence) };
+  }
+
+  /** A page of the symbols of the service, and the token of the next one. */
+  async symbols(pageToken: string): Promise<{ symbols: readonly ListedSymbol[]; nextToken: string }> {
+    const response = await this.marketData.listSymbols({ limit: SYMBOLS_PAGE, closes: CLOSES, pageToken });
+    return { symbols: response.symbols.map(listedSymbolOf), nextToken: response.nextPageToken };
   }
 
   async closedPositions(symbol: string, limit: number): Promise<readonly Position[]> {

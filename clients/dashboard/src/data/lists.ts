@@ -2,7 +2,6 @@
 
 import type { Filter, SignalRows } from "../model/rows";
 import { isUnknownSymbol, symbolToShow } from "../model/state";
-import { CLOSES } from "../model/symbols";
 import type { Signal } from "../model/types";
 import { failedWith, isDenied, isTemporary, isUnknown, sentenceOf, type Gateway } from "./gateway";
 import type { Store } from "./store";
@@ -12,14 +11,13 @@ const WALK_PAGE = 1_000;
 const BARS = 400;
 const OLDER_BARS = 1_000;
 const MARKS = 500;
-const OTHERS = 60;
 const HEALTH_EVERY = 5_000;
 const RETRY = 3_000;
 const LEDGER_DELAY = 200;
 const LEDGER_TRIES = 10;
 
 /** What is read again if it failed. */
-type List = "positions" | "signals" | "chart" | "others";
+type List = "positions" | "signals" | "chart" | "symbols" | "newest";
 
 /** Whether `every` has passed since `last`; a time that is to come is of before the clock was set back. */
 function isDue(last: number, every: number, now: number): boolean {
@@ -90,9 +88,8 @@ export class Lists {
   async readAll(): Promise<void> {
     const symbol = this.store.state.selected || this.preferred;
     if (symbol) this.select(symbol);
-    await Promise.all([this.readPositions(), this.readFirstPage(), this.askHealth(), this.askAccount()]);
+    await Promise.all([this.readPositions(), this.readFirstPage(), this.readSymbols(), this.askHealth(), this.askAccount()]);
     this.chooseSymbol();
-    await this.readOthers();
   }
 
   /** Note whether a list could be read; what failed for a while is read again. */
@@ -111,7 +108,8 @@ export class Lists {
     for (const name of missing) {
       if (name === "positions") void this.readPositions();
       else if (name === "signals") void (list.read ? this.readPage(list.filter) : this.readFirstPage());
-      else if (name === "others") void this.readOthers();
+      else if (name === "symbols") void this.readSymbols();
+      else if (name === "newest") void this.readNewest();
       else this.readSymbolAgain(chart.symbol);
     }
   }
@@ -132,6 +130,21 @@ export class Lists {
     }
   }
 
+  /** Read all symbols of the service, page by page. Those that are new come over the stream. */
+  private async readSymbols(): Promise<void> {
+    try {
+      let token = "";
+      do {
+        const { symbols, nextToken } = await this.gateway.symbols(token);
+        this.store.dispatch({ type: "symbols", symbols });
+        token = nextToken;
+      } while (token);
+      this.note("symbols");
+    } catch (error) {
+      this.note("symbols", error);
+    }
+  }
+
   private async readFirstPage(): Promise<void> {
     const { filter } = this.store.state.list;
     const signals = await this.readPage(filter);
@@ -146,7 +159,7 @@ export class Lists {
       const { signals } = await this.gateway.signals({ symbol: "", action: "" }, PAGE);
       this.store.dispatch({ type: "history", signals });
     } catch (error) {
-      this.note("others", error);
+      this.note("newest", error);
     }
   }
 
@@ -262,27 +275,6 @@ export class Lists {
       await this.readMarks(symbol, bars[0]?.time);
     } catch (error) {
       this.store.dispatch({ type: "bars failed", symbol, error: sentenceOf(error), unknown: false });
-    }
-  }
-
-  /** What the list shows of symbols that the first lists and entries did not have: one after the other, when the page stands. */
-  private async readOthers(): Promise<void> {
-    const names = [...this.store.state.symbols.keys()].slice(0, OTHERS);
-    for (const symbol of names) {
-      const known = this.store.state.symbols.get(symbol);
-      try {
-        if ((known?.closes.length ?? 0) < CLOSES / 2) {
-          const { bars } = await this.gateway.bars(symbol, CLOSES);
-          this.store.dispatch({ type: "closes", symbol, bars });
-        }
-        if (!known?.signal) {
-          const { signals } = await this.gateway.signals({ symbol, action: "" }, 1);
-          this.store.dispatch({ type: "history", signals });
-        }
-      } catch (error) {
-        this.note("others", error);
-        return;
-      }
     }
   }
 }

@@ -6,8 +6,8 @@ import { afterConnectionEvent, connecting, type Connection, type ConnectionEvent
 import { ALL, LIVE_ROWS, noRows, SCROLLED_ROWS, withLive, withPage, type Filter, type SignalRows } from "./rows";
 import { afterReading, offsetOf, type ServerClock } from "./server-clock";
 import { withResponse, type Server } from "./servers";
-import { afterEntries, withBars, withHistory, withNames, withPositions, type Symbols } from "./symbols";
-import type { Account, Bar, Health, Loadable, LogEntry, Position, ServiceInfo, Signal, TradingControl } from "./types";
+import { afterEntries, withBars, withHistory, withListed, withPositions, type Symbols } from "./symbols";
+import type { Account, Bar, Health, ListedSymbol, Loadable, LogEntry, Position, ServiceInfo, Signal, TradingControl } from "./types";
 
 export interface State {
   /** When the page was opened. */
@@ -49,6 +49,7 @@ export type StateAction =
   | { readonly type: "positions"; readonly positions: readonly Position[]; readonly through: number }
   | { readonly type: "positions failed"; readonly error: string }
   | { readonly type: "history"; readonly signals: readonly Signal[] }
+  | { readonly type: "symbols"; readonly symbols: readonly ListedSymbol[] }
   | { readonly type: "closes"; readonly symbol: string; readonly bars: readonly Bar[] }
   | { readonly type: "select"; readonly symbol: string }
   | { readonly type: "bars"; readonly symbol: string; readonly bars: readonly Bar[]; readonly olderToken: string }
@@ -101,9 +102,8 @@ export function reduce(state: State, action: StateAction): State {
     case "info":
       return { ...state, info: action.info };
     case "health": {
-      const names = action.health.value?.symbols.map((symbol) => symbol.symbol) ?? [];
       const servers = action.health.state === "ready" ? withResponse(state.servers, action.health.value, action.health.at) : state.servers;
-      return { ...state, health: action.health, servers, symbols: withNames(state.symbols, names) };
+      return { ...state, health: action.health, servers };
     }
     case "account":
       return withAccount(state, action.account);
@@ -113,6 +113,8 @@ export function reduce(state: State, action: StateAction): State {
       return { ...state, positionsError: action.error };
     case "history":
       return { ...state, symbols: withHistory(state.symbols, action.signals) };
+    case "symbols":
+      return { ...state, symbols: withListed(state.symbols, action.symbols) };
     case "closes":
       return { ...state, symbols: withBars(state.symbols, action.symbol, action.bars) };
     case "select":
@@ -184,7 +186,7 @@ export function symbolToShow({ symbols, list, health }: State): string {
   const states = [...symbols.values()];
   const held = states.filter((state) => state.position).sort((a, b) => b.positionSequence - a.positionSequence)[0];
   const acted = list.filter === ALL ? list.rows.find((signal) => signal.action !== "HOLD") : undefined;
-  const known = states.find((state) => state.signal || state.lastBar);
+  const known = states.find((state) => state.signal || state.lastBar || state.listed);
   return held?.symbol ?? acted?.symbol ?? list.rows[0]?.symbol ?? known?.symbol ?? health.value?.symbols[0]?.symbol ?? "";
 }
 

@@ -1,13 +1,15 @@
 /** What the list of symbols shows of each. */
 
-import type { Bar, LogEntry, Position, Signal } from "./types";
+import type { Action, Bar, ListedSymbol, LogEntry, Position, Signal } from "./types";
 
-export const MAX_SYMBOLS = 300;
+export const MAX_SYMBOLS = 10_000;
 export const CLOSES = 48;
 
 export interface SymbolState {
   readonly symbol: string;
   readonly lastBar?: Bar | undefined;
+  /** What the list of the service has of the symbol, for what nothing newer is known of. */
+  readonly listed?: ListedSymbol | undefined;
   /** When the newest bar was committed, by the server's clock. */
   readonly barCommitted?: number | undefined;
   /** The newest closes, the oldest first. */
@@ -33,12 +35,17 @@ function put(symbols: Map<string, SymbolState>, state: SymbolState): void {
   if (symbols.has(state.symbol) || symbols.size < MAX_SYMBOLS || state.position) symbols.set(state.symbol, state);
 }
 
-/** Add symbols of which nothing but the name is known. */
-export function withNames(before: Symbols, names: readonly string[]): Symbols {
-  const added = names.filter((name) => !before.has(name));
-  if (!added.length) return before;
+/** Add a page of the symbols of the service; what the stream brought meanwhile stays. */
+export function withListed(before: Symbols, page: readonly ListedSymbol[]): Symbols {
   const symbols = new Map(before);
-  for (const name of added) put(symbols, stateOf(symbols, name));
+  for (const listed of page) {
+    const state = stateOf(symbols, listed.symbol);
+    const since = listed.lastBarTime ?? -Infinity;
+    const { lastBar } = state;
+    const newer = lastBar && lastBar.time > since ? [lastBar.close] : [];
+    const closes = state.closes.length > listed.closes.length ? state.closes : [...listed.closes, ...newer].slice(-CLOSES);
+    put(symbols, { ...state, listed, lastBar: lastBar && lastBar.time >= since ? lastBar : undefined, closes });
+  }
   return symbols;
 }
 
@@ -54,8 +61,11 @@ export function afterEntries(before: Symbols, entries: readonly LogEntry[], sele
 }
 
 export function withBar(state: SymbolState, bar: Bar, committed?: number): SymbolState {
-  if (state.lastBar && bar.time <= state.lastBar.time) return state;
-  return { ...state, lastBar: bar, barCommitted: committed, closes: [...state.closes, bar.close].slice(-CLOSES) };
+  const known = state.lastBar?.time ?? -Infinity;
+  const listed = state.listed?.lastBarTime ?? -Infinity;
+  if (bar.time <= known || bar.time < listed) return state;
+  const closes = bar.time > listed ? [...state.closes, bar.close].slice(-CLOSES) : state.closes;
+  return { ...state, lastBar: bar, barCommitted: committed, closes };
 }
 
 /** Set the closes from a list of bars, the oldest first; what the stream brought after them stays. */
@@ -72,13 +82,14 @@ export function withBars(before: Symbols, symbol: string, bars: readonly Bar[]):
 
 export function withSignal(state: SymbolState, signal: Signal, selected: string): SymbolState {
   const known = state.signal;
-  if (known && signal.sequence <= known.sequence) return state;
-  const changed = known?.action !== signal.action;
+  if (signal.sequence <= (known?.sequence ?? -1) || signal.sequence < (state.listed?.signalSequence ?? -1)) return state;
+  const before = newestAction(state);
+  const changed = before !== signal.action;
   return {
     ...state,
     signal,
-    actionSince: known && !changed ? state.actionSince : { time: signal.time, exact: known !== undefined },
-    unseen: state.unseen || (known !== undefined && changed && signal.action !== "HOLD" && signal.symbol !== selected),
+    actionSince: known && !changed ? state.actionSince : { time: signal.time, exact: before !== undefined && changed },
+    unseen: state.unseen || (before !== undefined && changed && signal.action !== "HOLD" && signal.symbol !== selected),
   };
 }
 
@@ -118,6 +129,16 @@ export function withHistory(before: Symbols, signals: readonly Signal[]): Symbol
     put(symbols, { ...state, signal: newest, actionSince: better ? since : known });
   }
   return symbols;
+}
+
+/** The newest price that is known: of the newest bar, else of the newest signal. */
+export function lastPrice({ lastBar, listed, signal }: SymbolState): number | undefined {
+  return lastBar?.close ?? listed?.lastClose ?? signal?.price;
+}
+
+/** The action of the newest signal. */
+export function newestAction({ listed, signal }: SymbolState): Action | undefined {
+  return signal?.action ?? listed?.action;
 }
 
 /** The symbols by name: an order that does not change while one looks at it. */

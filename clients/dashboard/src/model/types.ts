@@ -150,6 +150,19 @@ export interface ServiceInfo {
   readonly intervals: readonly { readonly symbol: string; readonly interval: string }[];
 }
 
+/** A symbol of the service's list, with the newest of what is stored of it. */
+export interface ListedSymbol {
+  readonly symbol: string;
+  readonly interval: string;
+  readonly lastBarTime?: number | undefined;
+  readonly lastClose?: number | undefined;
+  /** The newest closes, the oldest first. */
+  readonly closes: readonly number[];
+  readonly action?: Action | undefined;
+  /** Sequence of its newest signal. */
+  readonly signalSequence?: number | undefined;
+}
+
 export interface SymbolHealth {
   readonly symbol: string;
   readonly lastBarTime?: number | undefined;

@@ -1,12 +1,12 @@
 /** All symbols at a glance: which has a position, a new BUY or SELL, old bars. */
 
 import type { JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { useSelect } from "../../data/store";
 import { counted, pair, price, SIDE_MARKS, signedPercent } from "../../model/format";
 import { liveHash } from "../../model/route";
-import { CLOSES, ordered, type SymbolState } from "../../model/symbols";
+import { CLOSES, lastPrice, newestAction, ordered, type SymbolState } from "../../model/symbols";
 import type { SymbolHealth } from "../../model/types";
 import { classes, Empty, gain, Panel, Skeleton } from "../../ui/parts";
 
@@ -46,8 +46,9 @@ export function SymbolList(): JSX.Element {
 }
 
 function SymbolRow({ state, health, selected }: { state: SymbolState; health: SymbolHealth | undefined; selected: boolean }): JSX.Element {
-  const { position, signal, closes } = state;
-  const last = state.lastBar?.close ?? signal?.price;
+  const { position, closes } = state;
+  const last = lastPrice(state);
+  const action = newestAction(state);
   const first = closes[0];
   const change = last !== undefined && first !== undefined && closes.length > 1 ? ((last - first) / first) * 100 : undefined;
   const stale = health?.stale === true;
@@ -55,27 +56,31 @@ function SymbolRow({ state, health, selected }: { state: SymbolState; health: Sy
   useEffect(() => {
     if (selected && row.current) reveal(row.current);
   }, [selected]);
-  return (
-    <a ref={row} class={classes("symbol", selected && "selected", state.unseen && "unseen", stale && "stale")} href={liveHash(state.symbol)} aria-current={selected ? "true" : undefined} data-symbol={state.symbol}>
-      <span class="symbol-name">{pair(state.symbol)}</span>
-      <span class="symbol-price num">{price(last)}</span>
-      <span class="symbol-tags">
-        {position && (
-          <span class={`tag tag-${position.action.toLowerCase()}`}>
-            {SIDE_MARKS[position.action]} {position.action === "BUY" ? "Long" : "Short"} <span class={classes("num", gain(position.pnlPct))}>{signedPercent(position.pnlPct)}</span>
-          </span>
-        )}
-        {!position && signal && (
-          <span class={`tag tag-quiet side-${signal.action.toLowerCase()}`}>
-            {SIDE_MARKS[signal.action]} {signal.action}
-          </span>
-        )}
-        {state.unseen && <span class="tag tag-new">New</span>}
-        {stale && <span class="tag tag-warn">Old bars</span>}
-        {health?.undecided && <span class="tag tag-warn">Other interval</span>}
-      </span>
-      <span class={classes("symbol-change num", gain(change))} title={`Since the close ${counted(closes.length - 1, "bar")} before`}>{change === undefined ? "" : signedPercent(change)}</span>
-    </a>
+  // Of a thousand rows those that are as before are not compared again.
+  return useMemo(
+    () => (
+      <a ref={row} class={classes("symbol", selected && "selected", state.unseen && "unseen", stale && "stale")} href={liveHash(state.symbol)} aria-current={selected ? "true" : undefined} data-symbol={state.symbol}>
+        <span class="symbol-name">{pair(state.symbol)}</span>
+        <span class="symbol-price num">{price(last)}</span>
+        <span class="symbol-tags">
+          {position && (
+            <span class={`tag tag-${position.action.toLowerCase()}`}>
+              {SIDE_MARKS[position.action]} {position.action === "BUY" ? "Long" : "Short"} <span class={classes("num", gain(position.pnlPct))}>{signedPercent(position.pnlPct)}</span>
+            </span>
+          )}
+          {!position && action && (
+            <span class={`tag tag-quiet side-${action.toLowerCase()}`}>
+              {SIDE_MARKS[action]} {action}
+            </span>
+          )}
+          {state.unseen && <span class="tag tag-new">New</span>}
+          {stale && <span class="tag tag-warn">Old bars</span>}
+          {health?.undecided && <span class="tag tag-warn">Other interval</span>}
+        </span>
+        <span class={classes("symbol-change num", gain(change))} title={`Since the close ${counted(closes.length - 1, "bar")} before`}>{change === undefined ? "" : signedPercent(change)}</span>
+      </a>
+    ),
+    [state, health, selected],
   );
 }
 
