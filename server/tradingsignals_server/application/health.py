@@ -65,8 +65,8 @@ class Health:
     """Health of the service at `timestamp`. Totals are those of the last response of the database.
 
     symbols: at most MAXIMUM_SYMBOLS of the `symbol_count` symbols of this server, those with a problem first, then
-    those with the oldest newest bar. last_commit: time of the last commit of this server, None before the first.
-    halted: how trading is halted, None if it is not.
+    those with the oldest newest bar. of_concern: all that are stale or lack bars. last_commit: time of the last commit
+    of this server, None before the first. halted: how trading is halted, None if it is not.
     """
 
     status: Status
@@ -78,9 +78,14 @@ class Health:
     warnings: tuple[str, ...]
     symbols: tuple[SymbolHealth, ...]
     symbol_count: int
-    stale_symbols: int
+    of_concern: tuple[SymbolHealth, ...]
     last_commit: datetime | None
     halted: str | None = None
+
+    @property
+    def stale_symbols(self) -> int:
+        """Number of symbols that are stale."""
+        return sum(symbol.stale for symbol in self.of_concern)
 
 
 class HealthReporter:
@@ -165,7 +170,7 @@ class HealthReporter:
             warnings=warnings,
             symbols=shown,
             symbol_count=len(found),
-            stale_symbols=sum(symbol.stale for symbol in found),
+            of_concern=tuple(symbol for symbol in found if symbol.stale or symbol.missing_bars),
             last_commit=commits.succeeded_at,
             halted=halted,
         )

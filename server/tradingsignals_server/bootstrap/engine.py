@@ -23,7 +23,7 @@ from ..application.event_log.retention import Retention
 from ..application.event_log.tail import LogTail
 from ..application.event_log.tailer import LogReader
 from ..application.explain.service import FindPolicy
-from ..application.health import MAXIMUM_SYMBOLS, HealthReporter
+from ..application.health import HealthReporter
 from ..application.ingest.account_guard import AccountSource
 from ..application.ingest.engine import Engine
 from ..application.ingest.once import Once
@@ -99,7 +99,13 @@ async def build_core(
         observers=observers,
         accounts=AccountSource(storage.outcomes, LOG_DECODERS),
     )
-    router = Router(engine, membership, store, peer_at, partial(_symbols_in_use, store, is_live=settings.feed.is_live))
+    router = Router(
+        engine,
+        membership,
+        store,
+        peer_at,
+        partial(symbols_in_use, store, settings.max_symbols, is_live=settings.feed.is_live),
+    )
     return Core(
         storage=storage,
         pipeline=pipeline,
@@ -127,15 +133,15 @@ async def build_core(
     )
 
 
-async def _symbols_in_use(store: Store, *, is_live: bool) -> set[str]:
-    """Return the symbols that some server must work on before a bar of them comes.
+async def symbols_in_use(store: Store, most: int, *, is_live: bool) -> Sequence[str]:
+    """Return the symbols that some server must work on before a bar of them comes, the most urgent first.
 
     Those with an open position, and of a live feed those with recent bars: they are stale if none comes any more.
     """
-    found = set(await store.symbols_with_open_positions())
+    found = dict.fromkeys(await store.symbols_with_open_positions())
     if is_live:
-        found.update(await store.symbols_with_bars_since(utc_now() - _RECENT, MAXIMUM_SYMBOLS))
-    return found
+        found |= dict.fromkeys(await store.symbols_with_bars_since(utc_now() - _RECENT, most))
+    return list(found)
 
 
 def build_feed(settings: Settings, core: Core, on_progress: OnProgress | None) -> Feed | None:

@@ -37,6 +37,9 @@ _LEDGER_ROLE = 2
 """The role of the one server that keeps ledger and account."""
 
 
+_ADOPTED_AT_START = 50
+"""Symbols that are read before calls are served; of those after them the start does not wait."""
+
 _LASTING_CALLS_S = 1.0
 """How long streams and uploads may take to end by themselves: less than any grace, of the edge's or the servers'."""
 
@@ -139,7 +142,7 @@ class _Lifecycle:
         self._tasks.append(self._group.create_task(core.membership.run()))
         self._tasks.append(self._group.create_task(_keep_ledger(core.ledger, core.membership)))
         if await core.membership.is_alone():
-            await core.router.adopt()
+            await core.router.adopt(_ADOPTED_AT_START)
 
     def start_feed(self, feed: Feed | None) -> None:
         """Start the feed, if there is one."""

@@ -481,7 +481,7 @@ def test_health_report_has_every_field() -> None:
         warnings=("something",),
         symbols=(SymbolHealth("USDCOP", OPENING, 2, stale=True), SymbolHealth("EURUSD", None, 0, stale=False)),
         symbol_count=9_000,
-        stale_symbols=1,
+        of_concern=(SymbolHealth("USDCOP", OPENING, 2, stale=True), SymbolHealth("EURUSD", OPENING, 3, stale=False)),
         last_commit=OPENING,
         halted="halted by hand (news)",
     )

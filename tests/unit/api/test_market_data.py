@@ -264,7 +264,11 @@ async def test_symbols_are_listed_with_bar_signal_and_position() -> None:
         assert (listed.count, listed.next_page_token) == (2, "")
         assert listed.through_sequence == len(running.store.entries)
         euro, cop = listed.symbols
-        assert (cop.interval, cop.last_close, list(cop.closes)) == ("5m", opened[-1].close, [b.close for b in opened[-5:]])
+        assert (cop.interval, cop.last_close, list(cop.closes)) == (
+            "5m",
+            opened[-1].close,
+            [b.close for b in opened[-5:]],
+        )
         assert cop.last_bar_time.ToDatetime(UTC) == opened[-1].time
         made = running.store.signals()[-1]
         assert (cop.latest_signal.signal_id, cop.latest_signal.action) == (str(made.signal_id), signal_pb2.Signal.BUY)

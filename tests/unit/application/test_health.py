@@ -11,6 +11,7 @@ from tests.support.builders import NOW, OPENING, bar, walk
 from tests.support.memory_store import Fault
 from tests.support.running import Running, always, running_engine
 
+from tradingsignals_server.adapters.metrics.collector import symbol_metrics
 from tradingsignals_server.adapters.placeholder_policy import PlaceholderPolicy
 from tradingsignals_server.application import health as health_module
 from tradingsignals_server.application.decision.pipeline import Pipeline
@@ -209,6 +210,9 @@ async def test_report_lists_a_bounded_number_of_symbols_worst_first() -> None:
         health = await reported(running, OPENING + timedelta(minutes=70))
         assert (health.symbol_count, health.stale_symbols) == (MAXIMUM_SYMBOLS + 12, MAXIMUM_SYMBOLS + 11)
         assert len(health.symbols) == MAXIMUM_SYMBOLS
+        found = {metric.name: metric for metric in symbol_metrics(health)}
+        stale = {one.labels["symbol"]: one.value for one in found["tradingsignals_symbol_stale"].samples}
+        assert stale == {one.symbol: True for one in [*quiet, bar(0, symbol="GAPCOP")]}, "an alert of each"
         assert health.symbols[0].symbol == "GAPCOP"
         assert "FRESHCOP" not in {symbol.symbol for symbol in health.symbols}
         assert health.warnings[-1] == "11 further symbols are stale, lack bars or have bars that the model is not for"

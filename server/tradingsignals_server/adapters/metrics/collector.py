@@ -45,7 +45,7 @@ class ServiceState:
             *self._engine_values(health),
             *self._database_values(health),
             *self._streams(),
-            *_symbols(health),
+            *symbol_metrics(health),
             *self._account(),
             *self._model(),
         ]
@@ -113,14 +113,17 @@ def _protections(account: Account | None, protections: Protections) -> Iterator[
     yield labelled(definitions.PROTECTION_REACHED, [((state.name,), state.reason is not None) for state in states])
 
 
-def _symbols(health: Health) -> Iterator[Metric]:
+def symbol_metrics(health: Health) -> Iterator[Metric]:
+    """Yield the metrics of symbols."""
     yield family(definitions.SYMBOLS, health.symbol_count)
     yield family(definitions.STALE_SYMBOLS, health.stale_symbols)
-    yield labelled(definitions.SYMBOL_STALE, [((one.symbol,), one.stale) for one in health.symbols])
+    # Alerts are by symbol, so no symbol may be left out because 50 others are worse.
+    watched = {one.symbol: one for one in (*health.symbols, *health.of_concern)}.values()
+    yield labelled(definitions.SYMBOL_STALE, [((one.symbol,), one.stale) for one in watched])
     closes = [
         ((one.symbol,), (one.last_bar_time + one.interval).timestamp())
         for one in health.symbols
         if one.last_bar_time is not None
     ]
     yield labelled(definitions.SYMBOL_BAR_CLOSE, closes)
-    yield labelled(definitions.SYMBOL_MISSING_BARS, [((one.symbol,), one.missing_bars) for one in health.symbols])
+    yield labelled(definitions.SYMBOL_MISSING_BARS, [((one.symbol,), one.missing_bars) for one in watched])

@@ -166,14 +166,18 @@ STALE_SYMBOLS = _symbols.gauge(
     "stale_symbols",
     "Symbols whose session is open and of which no bar has closed in two intervals. 0 for a feed that is not live.",
 )
-SYMBOL_STALE = _symbols.gauge("symbol_stale", "1 if the symbol is stale, else 0. The 50 worst symbols.", "symbol")
+SYMBOL_STALE = _symbols.gauge(
+    "symbol_stale", "1 if the symbol is stale, else 0. All that are, and 50 at least.", "symbol"
+)
 SYMBOL_BAR_CLOSE = _symbols.gauge(
     "symbol_bar_close_timestamp_seconds",
     "Close of the newest bar, by the market's clock: in the past for a market that is replayed. At most 50 symbols.",
     "symbol",
 )
 SYMBOL_MISSING_BARS = _symbols.gauge(
-    "symbol_missing_bars", "Bars that the newest session lacks before its newest bar. At most 50 symbols.", "symbol"
+    "symbol_missing_bars",
+    "Bars that the newest session lacks before its newest bar. All that lack some, and 50 at least.",
+    "symbol",
 )
 
 _account = _Declared(MetricGroup.ACCOUNT)

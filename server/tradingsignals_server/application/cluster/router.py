@@ -46,7 +46,7 @@ class Router:
         ownership: Ownership,
         store: Store,
         peer_at: PeerAt,
-        in_use: Callable[[], Awaitable[Collection[str]]],
+        in_use: Callable[[], Awaitable[Sequence[str]]],
     ) -> None:
         """Create a router.
 
@@ -55,7 +55,8 @@ class Router:
             ownership: says which these are.
             store: the last bars of other symbols.
             peer_at: returns the peer at an address.
-            in_use: returns the symbols that some server has to work on although no bar of them comes.
+            in_use: returns the symbols that some server has to work on although no bar of them comes, the most urgent
+                first.
         """
         self._engine = engine
         self._ownership = ownership
@@ -151,13 +152,14 @@ class Router:
             self._releasing.difference_update(buckets)
             self._changed.set()
 
-    async def adopt(self) -> None:
-        """Claim the symbols in use that no server owns, and read their state, as their next bar would.
+    async def adopt(self, most: int | None = None) -> None:
+        """Claim the symbols in use that no server owns, the first `most` of them, and read their state, as their next
+        bar would.
 
         Raises:
             ServiceError: they cannot be claimed or read.
         """
-        for symbol in await self._claim(await self._in_use()):
+        for symbol in await self._claim((await self._in_use())[:most]):
             await self._engine.last_bar(symbol)
 
     async def run(self) -> None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 import pytest
-from tests.support.builders import walk
+from tests.support.builders import NOW, walk
 from tests.support.deadlines import DEADLINE, poll
 from tests.support.running import Running, dispositions, running_engine
 
@@ -23,7 +23,7 @@ from tradingsignals_server.application.ports.peer import PeerGone
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.buckets import bucket_of
 from tradingsignals_server.domain.errors import OwnerUnavailable, ServiceError, ShuttingDown, StorageUnavailable
-from tradingsignals_server.domain.events import Disposition, Receipt
+from tradingsignals_server.domain.events import Disposition, MarketUpdate, Receipt
 
 OURS, THEIRS = "OURSCOP", "THEIRSCOP"
 
@@ -142,6 +142,17 @@ async def test_symbol_in_use_that_has_lost_its_owner_is_adopted(monkeypatch: pyt
         while not on.engine.states():
             await poll()
         assert [state.last_bar for state in on.engine.states()] == bars_of(THEIRS)[-1:]
+
+
+async def test_first_symbols_in_use_are_adopted_at_the_start_and_the_others_later() -> None:
+    async with routed_engine(**{THEIRS: ""}) as on:
+        on.in_use = [OURS, THEIRS]
+        bars = [*bars_of(OURS), *bars_of(THEIRS)]
+        on.running.store.put([MarketUpdate(one, Disposition.ACCEPTED) for one in bars], NOW)
+        await on.router.adopt(1)
+        assert [state.symbol for state in on.engine.states()] == [OURS]
+        await on.router.adopt()
+        assert [state.symbol for state in on.engine.states()] == [OURS, THEIRS]
 
 
 async def test_bars_go_to_their_owner_and_results_keep_their_order() -> None:
