@@ -34,6 +34,7 @@ COLLECTOR_PORT = 4317
 DEFAULT_SLIPPAGE = Charge(0.5, in_bp=True)
 """Of a symbol that SLIPPAGE does not name: a quarter of the default spread, for orders small beside the book."""
 
+_CURRENCY = re.compile("[A-Z]{3}")
 _HEADER_TEXT = re.compile(r"[!-~]+")
 
 NO_ROLES = RolesByName(())
@@ -95,6 +96,15 @@ def _header_text(value: SecretStr) -> SecretStr:
         raise ValueError("must be letters, digits and other visible characters of ASCII, without spaces")
     return value
 
+
+def _currency(value: str) -> str:
+    if not _CURRENCY.fullmatch(value):
+        raise ValueError("must be three capital letters, such as USD")
+    return value
+
+
+CurrencyCode = Annotated[str, AfterValidator(_currency)]
+"""Code of a currency by ISO 4217."""
 
 HeaderSecret = Annotated[SecretStr, AfterValidator(_header_text)]
 """A secret that is sent in a header, where other characters would end it or be refused."""

@@ -17,6 +17,7 @@ from .field_types import (
     DEFAULT_SLIPPAGE,
     DEFAULT_SPREAD,
     CommissionCharges,
+    CurrencyCode,
     Fraction,
     Multiple,
     NotNegative,
@@ -132,7 +133,7 @@ class RuleSettings(BaseSettings):
     outcome_expiry_bars: Annotated[int, Field(ge=1, le=100_000)] = Field(
         288, description="Bars after which a signal that is still open is resolved as EXPIRED; a position never is."
     )
-    account_currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = Field(
+    account_currency: CurrencyCode = Field(
         "USD",
         description="Currency of the account, such as USD: see docs/outcomes.md for what a pair's profit is in it.",
     )

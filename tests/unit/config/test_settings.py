@@ -365,6 +365,7 @@ def test_invalid_value_is_refused_in_one_line_with_its_name(environment: Setter,
     assert message.startswith(f"{name}={value}: ") or (name == "SYMBOLS" and message.startswith("SYMBOLS"))
     assert "\n" not in message
     assert len(message) > len(f"{name}={value}: ")
+    assert "pattern" not in message, "it says what must be, in words"
 
 
 def test_every_invalid_value_is_listed_in_one_line(environment: Setter) -> None:
