@@ -129,7 +129,7 @@ def check_exposure(settings: Settings) -> Iterator[Finding]:
         yield warning(
             "exposure",
             f"{', '.join(open_to_all)}: open beyond this machine",
-            "put a firewall in front, and see docs/operations.md",
+            "put a firewall in front, and see docs/security.md",
         )
     elif not refusals:
         yield ok("exposure", "only this machine reaches the ports")
@@ -178,4 +178,4 @@ def _running(health: dict[str, object]) -> Iterator[Finding]:
         yield ok("service", text)
     else:
         kind = problem if status == "unhealthy" else warning
-        yield kind("service", text + said, "see docs/operations.md")
+        yield kind("service", text + said, "see docs/observability.md#alerts")
