@@ -21,7 +21,7 @@ from tests.support.service import RunningService
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
 
-LISTS = ("ListSignals", "ListBars", "ListActivePositions", "ListClosedPositions")
+LISTS = ("ListSignals", "ListBars", "ListSymbols", "ListActivePositions", "ListClosedPositions")
 READS = (*LISTS, "GetPerformance", "ListOutcomes", "ListEquity", "GetModelInfo", "ExplainSignal", "GetAccount")
 READY = {
     "#/live/USDCOP": (

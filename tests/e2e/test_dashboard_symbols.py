@@ -25,6 +25,12 @@ BARS = 3
 ROWS = """Object.fromEntries([...document.querySelectorAll('[data-symbol]')].map((row) =>
     [row.dataset.symbol, row.querySelector('.symbol-price').textContent]))"""
 
+SELECTED_IN_SIGHT = """(() => {
+    const placed = (of) => document.querySelector(of).getBoundingClientRect();
+    const [row, list] = ['.symbol.selected', '.symbol-list'].map(placed);
+    return row.top >= list.top && row.bottom <= list.bottom + 1;
+})()"""
+
 
 @pytest.fixture(scope="module")
 async def crowded() -> AsyncIterator[RunningService]:
@@ -68,8 +74,9 @@ async def test_dashboard_lists_every_symbol_with_its_price_and_those_that_come_l
 ) -> None:
     tab.complaints.clear()
     page = Dashboard(tab, crowded.address)
-    await page.open()
+    await page.open(f"#/live/{NAMES[120]}")
     await page.tab.shows(f"document.querySelectorAll('[data-symbol]').length >= {MANY}")
+    await page.tab.shows(SELECTED_IN_SIGHT)
     stored = await listed(api)
     assert {name: float(price) for name, price in (await tab.run(ROWS)).items()} == {
         name: found["last_close"] for name, found in stored.items()

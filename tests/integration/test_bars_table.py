@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import asyncpg
 import pytest
-from tests.support.builders import MONDAY, OPENING, bar, session_times, walk
+from tests.support.builders import MONDAY, NOW, OPENING, bar, session_times, walk
 from tests.support.engine import running_engine
+from tests.support.trades import update
 
 from tradingsignals.v1.signal_pb2 import Signal
 from tradingsignals_server.adapters.postgres.bars_table import BarsTable, BarsTableError
@@ -20,7 +22,7 @@ from tradingsignals_server.api.mapping.log_encoding import encode
 from tradingsignals_server.domain.bars import Bar
 from tradingsignals_server.domain.calendar import BogotaCalendar, calendar_for
 from tradingsignals_server.domain.errors import BarConflict, NotEnoughBars, StorageUnavailable
-from tradingsignals_server.domain.events import Disposition, Receipt
+from tradingsignals_server.domain.events import Disposition, MarketUpdate, Receipt
 from tradingsignals_server.domain.intervals import DEFAULT_INTERVAL
 
 SEEDS = "usdcop_m5_ohlcv"
@@ -325,6 +327,20 @@ class TestBesideStoredBars:
         await fill(sql, [Bar("USDCOP", ours.time, 1.0, 1.0, 1.0, 1.0)])
         assert await with_table.list_bars("USDCOP", None, None, 1) == [ours]
         assert await with_table.find_bars([("USDCOP", ours.time)]) == [ours]
+
+    async def test_list_of_symbols_has_the_newest_bars_of_either(
+        self, sql: asyncpg.Connection, with_table: PostgresStore
+    ) -> None:
+        """A symbol of the table is listed once something of it is stored."""
+        assert (await with_table.list_symbols((), "", 9, 2)).symbols == []
+        late = MarketUpdate(replace(BARS[-1], close=BARS[-1].high), Disposition.LATE)
+        await with_table.commit([late, update(BARS[0].time, symbol="EURUSD")], NOW)
+        euro, cop = (await with_table.list_symbols((), "", 9, 2)).symbols
+        assert (cop.last_bar_time, cop.closes) == (BARS[-1].time, [BARS[-2].close, BARS[-1].high])
+        assert euro.last_bar_time == BARS[0].time
+        await sql.execute(f"DELETE FROM {SEEDS} WHERE time < $1", BARS[-1].time)
+        (cop,) = (await with_table.list_symbols(("USDCOP",), "", 9, 2)).symbols
+        assert cop.closes == [BARS[-1].high]
 
     async def test_symbol_is_warm_from_the_start(
         self, sql: asyncpg.Connection, with_table: PostgresStore, pool: Connections

@@ -107,7 +107,7 @@ describe("the list of symbols", () => {
   const listed = (symbol: string, more: Partial<ListedSymbol> = {}): ListedSymbol => ({
     symbol, interval: "5m", lastBarTime: bar(3).time, lastClose: 103, closes: [101, 102, 103], action: "HOLD", signalSequence: 40, ...more,
   });
-  const list = (...symbols: ListedSymbol[]): StateAction => ({ type: "symbols", symbols });
+  const list = (...symbols: ListedSymbol[]): StateAction => ({ type: "symbols", symbols, last: true });
   const euro = (state: State) => state.symbols.get("EURUSD")!;
   const euroBar = (at: number) => bar(at, { symbol: "EURUSD", close: 100 + at });
 

@@ -136,7 +136,7 @@ export class Lists {
       let token = "";
       do {
         const { symbols, nextToken } = await this.gateway.symbols(token);
-        this.store.dispatch({ type: "symbols", symbols });
+        this.store.dispatch({ type: "symbols", symbols, last: !nextToken });
         token = nextToken;
       } while (token);
       this.note("symbols");

@@ -20,6 +20,8 @@ export interface State {
   readonly servers: readonly Server[];
   readonly selected: string;
   readonly symbols: Symbols;
+  /** All pages of the list of symbols have been read. */
+  readonly symbolsRead: boolean;
   /** False until the first lists have been read. */
   readonly listed: boolean;
   readonly positionsError: string;
@@ -49,7 +51,7 @@ export type StateAction =
   | { readonly type: "positions"; readonly positions: readonly Position[]; readonly through: number }
   | { readonly type: "positions failed"; readonly error: string }
   | { readonly type: "history"; readonly signals: readonly Signal[] }
-  | { readonly type: "symbols"; readonly symbols: readonly ListedSymbol[] }
+  | { readonly type: "symbols"; readonly symbols: readonly ListedSymbol[]; readonly last: boolean }
   | { readonly type: "closes"; readonly symbol: string; readonly bars: readonly Bar[] }
   | { readonly type: "select"; readonly symbol: string }
   | { readonly type: "bars"; readonly symbol: string; readonly bars: readonly Bar[]; readonly olderToken: string }
@@ -74,6 +76,7 @@ export function initialState(now: number): State {
     servers: [],
     selected: "",
     symbols: new Map(),
+    symbolsRead: false,
     listed: false,
     positionsError: "",
     list: noRows(ALL),
@@ -114,7 +117,7 @@ export function reduce(state: State, action: StateAction): State {
     case "history":
       return { ...state, symbols: withHistory(state.symbols, action.signals) };
     case "symbols":
-      return { ...state, symbols: withListed(state.symbols, action.symbols) };
+      return { ...state, symbols: withListed(state.symbols, action.symbols), symbolsRead: action.last };
     case "closes":
       return { ...state, symbols: withBars(state.symbols, action.symbol, action.bars) };
     case "select":

@@ -53,9 +53,11 @@ function SymbolRow({ state, health, selected }: { state: SymbolState; health: Sy
   const change = last !== undefined && first !== undefined && closes.length > 1 ? ((last - first) / first) * 100 : undefined;
   const stale = health?.stale === true;
   const row = useRef<HTMLAnchorElement>(null);
+  // The symbols that are read after the selected one move it.
+  const complete = useSelect((all) => all.symbolsRead);
   useEffect(() => {
     if (selected && row.current) reveal(row.current);
-  }, [selected]);
+  }, [selected, complete]);
   // Of a thousand rows those that are as before are not compared again.
   return useMemo(
     () => (
