@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import asyncpg
 
 from ...domain.access import ApiKey, Role
-from ...domain.errors import StorageUnavailable
-from .connection import UNAVAILABLE, Connections, connected
+from .connection import Connections
+from .listening import listen
 
 CHANNEL = "tradingsignals_api_keys"
-HEARTBEAT_INTERVAL_S = 5.0
-"""Between two checks of the connection that listens: the other side of a dead one may never close it."""
 
 _COLUMNS = "key_id, name, role, secret_hash, networks, created_at, expires_at, last_used_at, revoked_at"
 _LOAD = f"SELECT {_COLUMNS} FROM api_keys ORDER BY created_at DESC, key_id"
@@ -57,29 +54,7 @@ class PostgresKeys:
 
     async def listen(self, changed: Callable[[], None]) -> None:
         """See KeyStore."""
-        over = asyncio.Event()
-        try:
-            connection = await connected(self._dsn, "tradingsignals keys")
-            try:
-                connection.add_termination_listener(lambda _: over.set())
-                await connection.add_listener(CHANNEL, lambda *_: changed())
-                changed()
-                while not over.is_set():
-                    await _wait(over)
-                    await connection.execute("SELECT", timeout=HEARTBEAT_INTERVAL_S)
-            finally:
-                connection.terminate()
-        except (*UNAVAILABLE, asyncpg.PostgresError) as error:
-            raise StorageUnavailable from error
-        raise StorageUnavailable
-
-
-async def _wait(over: asyncio.Event) -> None:
-    try:
-        async with asyncio.timeout(HEARTBEAT_INTERVAL_S):
-            await over.wait()
-    except TimeoutError:
-        pass
+        await listen(self._dsn, "tradingsignals keys", CHANNEL, changed)
 
 
 def _key_of(row: asyncpg.Record) -> ApiKey:
