@@ -66,11 +66,27 @@ def calls(rest: httpx.Client) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     named = {"parameters": {"key_id": made.json()["key"]["key_id"]}, "body": {}}
     yield "RevokeKey", "POST", "/api/access/keys/{key_id}/revoke", named
     yield "ListAuditEntries", "GET", "/api/access/audit", {"parameters": {"limit": 2}}
+    yield from _notifications(rest)
     while not (held := get("/api/signals/positions/active?symbol=USDCOP")["positions"]):
         time.sleep(0.1)  # until the market has opened one
     yield "ListActivePositions", "GET", "/api/signals/positions/active", {"parameters": {"symbol": "USDCOP"}}
     closed = {"parameters": {"position_id": held[0]["position_id"]}, "body": {"price": held[0]["entry_price"]}}
     yield "ClosePosition", "POST", "/api/signals/positions/{position_id}/close", closed
+
+
+def _notifications(rest: httpx.Client) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
+    path = "/api/notifications/endpoints"
+    signals = {"kinds": ["SIGNAL"], "symbols": ["USDCOP"], "min_confidence": 0.7}
+    new = {"name": "desk", "url": "https://desk.example/signals", "filter": signals}
+    yield "CreateEndpoint", "POST", path, {"body": new}
+    yield "ListEndpoints", "GET", path, {}
+    (made,) = [one for one in rest.get(path).json()["endpoints"] if one["name"] == new["name"]]
+    named = {"endpoint_id": made["endpoint_id"]}
+    one = f"{path}/{{endpoint_id}}"
+    yield "UpdateEndpoint", "POST", one, {"parameters": named, "body": {"paused": True}}
+    yield "TestEndpoint", "POST", f"{one}/test", {"parameters": named, "body": {}}
+    yield "ListDeliveries", "GET", f"{one}/deliveries", {"parameters": {**named, "limit": 2}}
+    yield "DeleteEndpoint", "POST", f"{one}/delete", {"parameters": named, "body": {}}
 
 
 def streams() -> Iterator[tuple[str, str, str, dict[str, Any]]]:

@@ -161,6 +161,15 @@ async def test_alert_of_a_halt_fires_and_clears(watched: Watched) -> None:
         await watched.prometheus.until_clear("TradingHalted")
 
 
+async def test_alert_of_an_endpoint_that_cannot_be_delivered_to_fires_and_clears(watched: Watched) -> None:
+    async with watched.service.client() as client:
+        await client.publish_bars(messages(walk(2, symbol="SEKCOP")))
+        made = await client.create_endpoint("desk", "https://no.such.host.invalid/", resume_after=0)
+        await watched.prometheus.until_firing("NotificationsFailing", endpoint="desk")
+        await client.delete_endpoint(made.endpoint.endpoint_id)
+        await watched.prometheus.until_clear("NotificationsFailing")
+
+
 async def test_alert_of_a_gap_in_the_feed_fires_and_clears(watched: Watched) -> None:
     days = [replace(bar, symbol="EURCOP") for bar in walk(120)]
     async with watched.service.client() as client:

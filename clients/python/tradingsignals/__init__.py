@@ -21,6 +21,7 @@ from tradingsignals.v1.bar_pb2 import Bar, BarReceipt, BarRejection
 from tradingsignals.v1.event_pb2 import Event, MarketUpdate
 from tradingsignals.v1.explanation_pb2 import Explanation, Replay
 from tradingsignals.v1.model_pb2 import Model, Shadow
+from tradingsignals.v1.notification_pb2 import NotificationDelivery, NotificationEndpoint, NotificationFilter
 from tradingsignals.v1.outcome_pb2 import Outcome
 from tradingsignals.v1.performance_pb2 import Performance
 from tradingsignals.v1.position_pb2 import Position
@@ -96,6 +97,9 @@ __all__ = [
     "Model",
     "NotFound",
     "Notice",
+    "NotificationDelivery",
+    "NotificationEndpoint",
+    "NotificationFilter",
     "OutOfRange",
     "Outcome",
     "Overloaded",

@@ -24,6 +24,9 @@ DEFAULT_TIMEOUT_SECONDS = 10.0
 PERFORMANCE_TIMEOUT_SECONDS = 15.0
 """Deadline of the call for statistics, if that of other calls is shorter: they are computed for it."""
 
+TEST_TIMEOUT_SECONDS = 15.0
+"""Deadline of the call that sends a test message, if that of other calls is shorter: the receiver has ten seconds."""
+
 BARS_A_MESSAGE = 500
 """Bars in one message of a publish stream: a message for each bar would cost the service several times as much."""
 

@@ -8,6 +8,7 @@ import { BacktestService } from "./gen/tradingsignals/v1/backtest_service_pb.js"
 import { EventService } from "./gen/tradingsignals/v1/event_service_pb.js";
 import { MarketDataService } from "./gen/tradingsignals/v1/market_data_service_pb.js";
 import { ModelService } from "./gen/tradingsignals/v1/model_service_pb.js";
+import { NotificationService } from "./gen/tradingsignals/v1/notification_service_pb.js";
 import { OutcomeService } from "./gen/tradingsignals/v1/outcome_service_pb.js";
 import { PositionService } from "./gen/tradingsignals/v1/position_service_pb.js";
 import { SignalService } from "./gen/tradingsignals/v1/signal_service_pb.js";
@@ -22,6 +23,7 @@ export const SERVICES = {
   events: EventService,
   marketData: MarketDataService,
   models: ModelService,
+  notifications: NotificationService,
   outcomes: OutcomeService,
   positions: PositionService,
   signals: SignalService,

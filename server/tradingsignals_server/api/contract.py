@@ -13,6 +13,7 @@ from tradingsignals.v1 import (
     event_service_pb2,
     market_data_service_pb2,
     model_service_pb2,
+    notification_service_pb2,
     outcome_service_pb2,
     position_service_pb2,
     signal_service_pb2,
@@ -43,6 +44,7 @@ SERVICES = _services(
     event_service_pb2.DESCRIPTOR,
     backtest_service_pb2.DESCRIPTOR,
     access_service_pb2.DESCRIPTOR,
+    notification_service_pb2.DESCRIPTOR,
 )
 """The public services; reflection describes these."""
 

@@ -24,6 +24,7 @@ from ..api.services.json_bodies import json_body_servicer
 from ..api.services.json_servicer import json_servicer
 from ..api.services.market_data import MarketDataServicer
 from ..api.services.model import ModelServicer
+from ..api.services.notifications import NotificationServicer
 from ..api.services.outcomes import OutcomeServicer
 from ..api.services.peer import PeerServicer
 from ..api.services.positions import PositionServicer
@@ -46,6 +47,7 @@ from .access import Access
 from .backtest_job import WORKER, backtest_job
 from .engine import Core, utc_now
 from .metrics import ServerMetrics
+from .notifications import Notifications
 from .performance_job import WORKER as PERFORMANCE_WORKER
 from .performance_job import PerformanceJob
 from .tracing import begins_spans
@@ -78,6 +80,7 @@ async def running_servers(
     settings: Settings,
     core: Core,
     access: Access,
+    notifications: Notifications,
     before_serving: Callable[[int], Awaitable[None]],
     certificates: Certificates | None,
     metrics: ServerMetrics | None = None,
@@ -89,6 +92,7 @@ async def running_servers(
         settings: the settings.
         core: what is served.
         access: who may call.
+        notifications: the endpoints, and what delivers to them.
         before_serving: called with the port of the gRPC server before any call is served.
         certificates: of the ports, if they are encrypted.
         metrics: what counts.
@@ -98,7 +102,9 @@ async def running_servers(
         MethodWithoutRule: a method is in no rule of access.
     """
     followers = Followers(core.log_tail, settings.stream_stall_seconds)
-    methods = all_methods(_servicers(settings, core, access), followers, _backtests(settings, core).methods())
+    methods = all_methods(
+        _servicers(settings, core, access, notifications), followers, _backtests(settings, core).methods()
+    )
     on_end = None if metrics is None else metrics.on_call_end(methods)
     rules = CallRules(status_of, is_routine, on_end, begins_spans(traces, methods))
     metadata = ((EPOCH_KEY, str(core.log_tail.epoch)),)
@@ -124,7 +130,9 @@ async def running_servers(
         async with (
             nullcontext()
             if metrics is None
-            else metrics.served(settings, core, followers, certificates, lambda: servers.is_serving)
+            else metrics.served(
+                settings, core, followers, notifications.dispatcher, certificates, lambda: servers.is_serving
+            )
         ):
             yield servers
 
@@ -148,7 +156,7 @@ async def _fanout_server(
         yield server
 
 
-def _servicers(settings: Settings, core: Core, access: Access) -> dict[str, object]:
+def _servicers(settings: Settings, core: Core, access: Access, notifications: Notifications) -> dict[str, object]:
     queries = Queries(core.storage.store, core.log_tail, core.storage.outcomes)
     explainer = SignalExplainer(core.storage.store, core.find_policy, Decoders(signal_of, market_update_of))
     once = RunOnce(core.once)
@@ -167,6 +175,7 @@ def _servicers(settings: Settings, core: Core, access: Access) -> dict[str, obje
         "MarketDataService": MarketDataServicer(core.router, queries, settings.bar_interval.of),
         "ModelService": ModelServicer(core.pipeline, core.models, queries),
         "AccessService": AccessServicer(access.keys, access.audit, utc_now, access.rules),
+        "NotificationService": NotificationServicer(notifications.endpoints),
     }
     public = {name: NotedServicer(SERVICES[name], servicer, access.rules) for name, servicer in public.items()}
     json = json_servicer(public)

@@ -14,8 +14,9 @@ from ..adapters.metrics import definitions
 from ..adapters.metrics.collector import ServiceState
 from ..adapters.metrics.endpoint import LoopCollector, metrics_port
 from ..adapters.metrics.instruments import LoopHistogram
-from ..adapters.metrics.observers import CallMetrics, EngineMetrics, LedgerMetrics
+from ..adapters.metrics.observers import CallMetrics, EngineMetrics, LedgerMetrics, NotificationMetrics
 from ..application.event_log.follower import Followers
+from ..application.notifications.dispatcher import Dispatcher
 from ..config.settings import Settings
 from ..transport.certificates import Certificates
 from ..transport.grpc.health import HEALTH_CHECK, HEALTH_WATCH
@@ -35,6 +36,7 @@ class ServerMetrics:
             collector(registry=self.registry)
         self.engine = EngineMetrics()
         self.ledger = LedgerMetrics()
+        self.notifications = NotificationMetrics()
         self._calls = CallMetrics((), ())
         self._loop_delay = LoopHistogram(definitions.EVENT_LOOP_DELAY)
 
@@ -50,6 +52,7 @@ class ServerMetrics:
         settings: Settings,
         core: Core,
         followers: Followers,
+        dispatcher: Dispatcher,
         certificates: Certificates | None,
         is_serving: Callable[[], bool],
     ) -> AsyncIterator[None]:
@@ -60,6 +63,7 @@ class ServerMetrics:
             pipeline=core.pipeline,
             log_tail=core.log_tail,
             followers=followers,
+            dispatcher=dispatcher,
             ledger=core.ledger,
             health=core.health,
             connections=core.storage.connections,
@@ -78,6 +82,7 @@ class ServerMetrics:
     def _counted(self) -> Iterator[Metric]:
         yield from self.engine.read()
         yield from self.ledger.read()
+        yield from self.notifications.read()
         yield from self._calls.read()
         yield self._loop_delay.read()
 

@@ -17,7 +17,7 @@ from ..adapters.python_features import load_features
 from ..api.mapping.to_proto import bar_message
 from ..application.access.open_calls import OpenCalls
 from ..application.decision.pipeline import Pipeline
-from ..application.ledger.keeper import LedgerKeeper
+from ..application.notifications.dispatcher import Dispatcher
 from ..application.ports.feed import Feed, MarketDataSink
 from ..config.settings import Settings
 from ..domain.errors import ShuttingDown
@@ -27,6 +27,7 @@ from .api import Servers, running_servers
 from .engine import Core, build_core, build_feed, require_model
 from .identity_files import require_identity_files
 from .metrics import server_metrics
+from .notifications import build_notifications
 from .storage import open_storage
 from .tracing import tracing
 
@@ -35,6 +36,9 @@ _FEED_ROLE = 1
 
 _LEDGER_ROLE = 2
 """The role of the one server that keeps ledger and account."""
+
+_NOTIFICATION_ROLE = 3
+"""The role of the one server that delivers to the endpoints of notifications."""
 
 
 _ADOPTED_AT_START = 50
@@ -89,13 +93,21 @@ async def serving(
             None if metrics is None else metrics.ledger,
         )
         access = await open_access(settings, storage)
+        notifications = build_notifications(
+            settings, storage.endpoints, core.log_tail, None if metrics is None else metrics.notifications
+        )
         lifecycle = _Lifecycle(
-            settings, core, (*access.parts, *filter(None, [certificates])), access.gate.open_calls, tasks
+            settings,
+            core,
+            notifications.dispatcher,
+            (*access.parts, *filter(None, [certificates])),
+            access.gate.open_calls,
+            tasks,
         )
         lifecycle.start()
         try:
             async with running_servers(
-                settings, core, access, lifecycle.join, certificates, metrics, traces
+                settings, core, access, notifications, lifecycle.join, certificates, metrics, traces
             ) as servers:
                 lifecycle.start_feed(build_feed(settings, core, on_progress))
                 fanout_port = None if servers.fanout is None else servers.fanout.port
@@ -118,10 +130,17 @@ class _Lifecycle:
     """The steps in which the parts of a server start and stop."""
 
     def __init__(
-        self, settings: Settings, core: Core, parts: Sequence[Part], open_calls: OpenCalls, tasks: asyncio.TaskGroup
+        self,
+        settings: Settings,
+        core: Core,
+        dispatcher: Dispatcher,
+        parts: Sequence[Part],
+        open_calls: OpenCalls,
+        tasks: asyncio.TaskGroup,
     ) -> None:
         self._settings = settings
         self._core = core
+        self._dispatcher = dispatcher
         self._parts = parts
         self._open_calls = open_calls
         self._group = tasks
@@ -140,7 +159,8 @@ class _Lifecycle:
         core = self._core
         await core.membership.join(f"{self._settings.reachable_host}:{port}")
         self._tasks.append(self._group.create_task(core.membership.run()))
-        self._tasks.append(self._group.create_task(_keep_ledger(core.ledger, core.membership)))
+        for role, part in ((_LEDGER_ROLE, core.ledger), (_NOTIFICATION_ROLE, self._dispatcher)):
+            self._tasks.append(self._group.create_task(_run_as_leader(part, role, core.membership)))
         if await core.membership.is_alone():
             await core.router.adopt(_ADOPTED_AT_START)
 
@@ -194,14 +214,14 @@ async def _run_feed(feed: Feed | None, sink: MarketDataSink, membership: Members
             running.cancel()
 
 
-async def _keep_ledger(keeper: LedgerKeeper, membership: Membership) -> None:
-    """Keep the ledger while this server has the role to do so."""
+async def _run_as_leader(part: Part, role: int, membership: Membership) -> None:
+    """Run a part while this server alone has a role."""
     while True:
-        lost = await membership.lead(_LEDGER_ROLE)
+        lost = await membership.lead(role)
         async with asyncio.TaskGroup() as group:
-            keeping = group.create_task(keeper.run())
+            running = group.create_task(part.run())
             await lost()
-            keeping.cancel()
+            running.cancel()
 
 
 def _places(settings: Settings) -> list[Place]:

@@ -13,6 +13,7 @@ from ..adapters.postgres.api_keys import PostgresKeys
 from ..adapters.postgres.audit import PostgresAudit
 from ..adapters.postgres.bars_table import BarsTable
 from ..adapters.postgres.connection import Connections, DatabaseRefused, connections
+from ..adapters.postgres.endpoints import PostgresEndpoints
 from ..adapters.postgres.migrate import migrate
 from ..adapters.postgres.outcomes import PostgresOutcomes
 from ..adapters.postgres.peer_secret import peer_secret
@@ -44,6 +45,7 @@ class Storage:
     account: PostgresAccount
     keys: PostgresKeys
     audit: PostgresAudit
+    endpoints: PostgresEndpoints
     peer_secret: str
     connections: Connections
 
@@ -124,8 +126,8 @@ async def open_storage(settings: Settings, dsn: str) -> AsyncIterator[Storage]:
         await require_account(pool, settings)
         await require_feed(pool, settings)
         outcomes, account = PostgresOutcomes(pool, encode, LOG_DECODERS), PostgresAccount(pool)
-        keys, audit = PostgresKeys(pool, dsn), PostgresAudit(pool)
-        yield Storage(dsn, store, outcomes, account, keys, audit, await peer_secret(pool), pool)
+        keys, audit, endpoints = PostgresKeys(pool, dsn), PostgresAudit(pool), PostgresEndpoints(pool, dsn)
+        yield Storage(dsn, store, outcomes, account, keys, audit, endpoints, await peer_secret(pool), pool)
 
 
 async def migrate_schema(pool: Connections) -> list[Migration]:

@@ -18,6 +18,7 @@ from .backtest import backtest, parity, report
 from .callers import explain, watch
 from .keys import keys
 from .models import check, export, stamp
+from .notifications import notifications
 from .operations import backup, doctor, restore
 from .options import FiniteRange, address_option
 from .run import ERROR_CODE, run, run_task
@@ -196,6 +197,7 @@ main.add_command(check)
 main.add_command(export)
 main.add_command(stamp)
 main.add_command(keys)
+main.add_command(notifications)
 main.add_command(explain)
 main.add_command(watch)
 main.add_command(backtest)

@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings
 from ..adapters.feeds.simulate import SIMULATE
 from ..domain.calendar import CalendarChoice
 from ..domain.intervals import Intervals, allowed_intervals
-from .field_types import BarIntervals, Feed, HeaderSecret, HttpsAddress, NotNegative, Port, Positive, Symbols
+from .field_types import BarIntervals, Feed, HeaderSecret, HttpsAddress, Networks, NotNegative, Port, Positive, Symbols
 
 
 class ServiceSettings(BaseSettings):
@@ -67,6 +67,13 @@ class ServiceSettings(BaseSettings):
     )
     stream_stall_seconds: Positive = Field(
         300.0, description="A follower that takes nothing for so long is ended with RESOURCE_EXHAUSTED."
+    )
+
+    # Where notifications go
+    webhook_networks: Networks = Field(
+        (),
+        description="Networks that notifications may be sent to besides public addresses, such as 10.1.0.0/16, "
+        "separated by commas; to these also without encryption (http://). 127.0.0.0/8 for a receiver on this machine.",
     )
 
     # Where bars come from

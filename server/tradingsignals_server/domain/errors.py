@@ -33,7 +33,7 @@ ServiceError
 signal_errors.py has SignalNotFound, which is a NotFound, and InputsNotStored, which is a FailedPrecondition;
 account_errors.py has AccountNotReady, and TradingIsHalted, which is a FailedPrecondition; statistics_errors.py has
 StatisticsLimit, which is Overloaded; access_errors.py has those of callers that may not do what they ask for;
-idempotency.py has IdempotencyKeyReused, and KeyUsedMeanwhile, which is StorageUnavailable.
+notification_errors.py has those about endpoints; idempotency.py has IdempotencyKeyReused, and KeyUsedMeanwhile.
 
 `message`, `metadata` and `violations` are public and part of the contract. Details for the operator alone belong in
 `__cause__`.

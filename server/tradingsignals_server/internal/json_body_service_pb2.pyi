@@ -41,6 +41,30 @@ class ResumeTradingBodyRequest(_message.Message):
     body: _httpbody_pb2.HttpBody
     def __init__(self, reason: _Optional[str] = ..., by: _Optional[str] = ..., body: _Optional[_Union[_httpbody_pb2.HttpBody, _Mapping]] = ...) -> None: ...
 
+class UpdateEndpointBodyRequest(_message.Message):
+    __slots__ = ("endpoint_id", "body")
+    ENDPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    endpoint_id: str
+    body: _httpbody_pb2.HttpBody
+    def __init__(self, endpoint_id: _Optional[str] = ..., body: _Optional[_Union[_httpbody_pb2.HttpBody, _Mapping]] = ...) -> None: ...
+
+class DeleteEndpointBodyRequest(_message.Message):
+    __slots__ = ("endpoint_id", "body")
+    ENDPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    endpoint_id: str
+    body: _httpbody_pb2.HttpBody
+    def __init__(self, endpoint_id: _Optional[str] = ..., body: _Optional[_Union[_httpbody_pb2.HttpBody, _Mapping]] = ...) -> None: ...
+
+class TestEndpointBodyRequest(_message.Message):
+    __slots__ = ("endpoint_id", "body")
+    ENDPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    endpoint_id: str
+    body: _httpbody_pb2.HttpBody
+    def __init__(self, endpoint_id: _Optional[str] = ..., body: _Optional[_Union[_httpbody_pb2.HttpBody, _Mapping]] = ...) -> None: ...
+
 class ClosePositionBodyRequest(_message.Message):
     __slots__ = ("position_id", "price", "body")
     POSITION_ID_FIELD_NUMBER: _ClassVar[int]

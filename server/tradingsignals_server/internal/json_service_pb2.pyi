@@ -4,6 +4,7 @@ from tradingsignals.v1 import access_service_pb2 as _access_service_pb2
 from tradingsignals.v1 import account_service_pb2 as _account_service_pb2
 from tradingsignals.v1 import market_data_service_pb2 as _market_data_service_pb2
 from tradingsignals.v1 import model_service_pb2 as _model_service_pb2
+from tradingsignals.v1 import notification_service_pb2 as _notification_service_pb2
 from tradingsignals.v1 import outcome_service_pb2 as _outcome_service_pb2
 from tradingsignals.v1 import position_service_pb2 as _position_service_pb2
 from tradingsignals.v1 import signal_service_pb2 as _signal_service_pb2

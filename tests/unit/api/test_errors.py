@@ -62,6 +62,7 @@ from tradingsignals_server.domain.errors import (
     TooManySymbols,
 )
 from tradingsignals_server.domain.idempotency import IdempotencyKeyReused, KeyUsedMeanwhile
+from tradingsignals_server.domain.notification_errors import EndpointExists, EndpointNotFound, TooManyEndpoints
 from tradingsignals_server.domain.signal_errors import InputsNotStored, SignalNotFound
 from tradingsignals_server.domain.statistics_errors import StatisticsLimit
 from tradingsignals_server.transport.grpc.headers import trailers_only
@@ -109,6 +110,9 @@ TABLE: list[tuple[ServiceError, grpc.StatusCode]] = [
     (TooManyStreams(3), CODES.RESOURCE_EXHAUSTED),
     (StreamExpired(60.0), CODES.UNAVAILABLE),
     (KeyNotFound("k"), grpc.StatusCode.NOT_FOUND),
+    (EndpointNotFound("e"), grpc.StatusCode.NOT_FOUND),
+    (EndpointExists("desk"), grpc.StatusCode.ALREADY_EXISTS),
+    (TooManyEndpoints(100), grpc.StatusCode.FAILED_PRECONDITION),
     (FollowerStalled(3, 300.0), CODES.RESOURCE_EXHAUSTED),
     (ShuttingDown(3), CODES.UNAVAILABLE),
     (Unhealthy("no database", REPORT), CODES.UNAVAILABLE),

@@ -92,8 +92,8 @@ UP = "tradingsignals_server.commands.up.up"
 
 def test_commands_are_the_documented_ones() -> None:
     documented = (
-        "backtest backup check config doctor edge explain export features keys ledger migrate parity replay report "
-        "restore serve stamp up watch"
+        "backtest backup check config doctor edge explain export features keys ledger migrate notifications parity "
+        "replay report restore serve stamp up watch"
     )
     assert documented.split() == COMMANDS
 
@@ -327,7 +327,7 @@ def test_a_task_that_a_signal_ends_has_not_succeeded(
     "command",
     [
         *("parity", "report --out x.html", "backtest --database", "backup x.dump", "migrate", "ledger rebuild"),
-        *("keys list", "keys create --name a --role admin"),
+        *("keys list", "keys create --name a --role admin", "notifications list"),
     ],
 )
 def test_only_a_start_and_a_restoration_make_a_database(command: str, tmp_path: Path) -> None:

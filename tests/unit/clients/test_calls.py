@@ -25,6 +25,7 @@ from tradingsignals.v1 import backtest_service_pb2 as backtests
 from tradingsignals.v1 import event_service_pb2 as events
 from tradingsignals.v1 import market_data_service_pb2 as market_data
 from tradingsignals.v1 import model_service_pb2 as models
+from tradingsignals.v1 import notification_service_pb2 as notifications
 from tradingsignals.v1 import outcome_service_pb2 as outcomes
 from tradingsignals.v1 import position_service_pb2 as positions
 from tradingsignals.v1 import signal_service_pb2 as signals
@@ -81,6 +82,12 @@ METHODS = {
     "ModelService.ReloadModel": "reload_model",
     "EventService.StreamEvents": "stream_events",
     "BacktestService.RunBacktest": "run_backtest",
+    "NotificationService.CreateEndpoint": "create_endpoint",
+    "NotificationService.ListEndpoints": "list_endpoints",
+    "NotificationService.UpdateEndpoint": "update_endpoint",
+    "NotificationService.DeleteEndpoint": "delete_endpoint",
+    "NotificationService.TestEndpoint": "test_endpoint",
+    "NotificationService.ListDeliveries": "list_deliveries",
 }
 """The client's method for each RPC of the contract."""
 
@@ -92,7 +99,10 @@ def contract() -> dict[str, Any]:
     """Every RPC of the contract, by the name of its service and its own."""
     return {
         f"{service.name}.{method.name}": method
-        for module in (access, system, signals, outcomes, accounts, positions, market_data, models, events, backtests)
+        for module in (
+            *(access, system, signals, outcomes, accounts, positions, market_data, models, events, backtests),
+            notifications,
+        )
         for service in module.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }
@@ -103,7 +113,10 @@ def test_every_rpc_has_a_method_with_a_parameter_for_each_field(kind: type[Any])
     assert contract().keys() == METHODS.keys()
     for name, rpc in contract().items():
         parameters = inspect.signature(getattr(kind, METHODS[name])).parameters
-        fields = {OF_PAGES.get(field.name, field.name) for field in rpc.input_type.fields} - {None}
+        changes = rpc.input_type.fields_by_name.get("changes")
+        sent = [*rpc.input_type.fields, *([] if changes is None else changes.message_type.fields)]
+        names = {field.name for field in sent} - {"changes"}
+        fields = {OF_PAGES.get(name, name) for name in names} - {None} if "page_token" in names else names
         assert fields <= parameters.keys(), name
 
 

@@ -249,6 +249,7 @@ IMPOSSIBLE = [
     ("CORS_ORIGINS", "https://desk.example/page"),
     ("TRUSTED_PROXIES", "proxy.example"),
     ("TRUSTED_PROXIES", "10.0.0.1/8"),
+    ("WEBHOOK_NETWORKS", "10.0.0.1/8"),
     ("CORS_ORIGINS", "*"),
     ("TLS_CLIENT_REQUIRED", "perhaps"),
     ("TLS_CLIENT_ROLES", "engine.desk.example=king"),

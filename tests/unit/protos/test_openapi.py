@@ -248,6 +248,12 @@ def test_paths_are_the_documented_ones(contract: Any) -> None:
         "GET /api/access/audit",
         "GET /api/access/caller",
         "GET /api/access/keys",
+        "POST /api/notifications/endpoints",
+        "GET /api/notifications/endpoints",
+        "POST /api/notifications/endpoints/{endpoint_id}",
+        "POST /api/notifications/endpoints/{endpoint_id}/delete",
+        "POST /api/notifications/endpoints/{endpoint_id}/test",
+        "GET /api/notifications/endpoints/{endpoint_id}/deliveries",
         "POST /api/access/keys",
         "POST /api/access/keys/{key_id}/revoke",
         "GET /api/account",
@@ -343,7 +349,7 @@ def test_bodies_are_named_components(contract: Any) -> None:
     }
     assert len(bodies) > 5
     for name, body in bodies.items():
-        expected = "BarInput" if name == "PublishBar" else f"{name}Request"
+        expected = {"PublishBar": "BarInput", "UpdateEndpoint": "EndpointChangesInput"}.get(name, f"{name}Request")
         assert body == {"$ref": f"#/components/schemas/{expected}"}
 
 

@@ -13,6 +13,7 @@ from tradingsignals.v1.backtest_service_pb2_grpc import BacktestServiceStub
 from tradingsignals.v1.event_service_pb2_grpc import EventServiceStub
 from tradingsignals.v1.market_data_service_pb2_grpc import MarketDataServiceStub
 from tradingsignals.v1.model_service_pb2_grpc import ModelServiceStub
+from tradingsignals.v1.notification_service_pb2_grpc import NotificationServiceStub
 from tradingsignals.v1.outcome_service_pb2_grpc import OutcomeServiceStub
 from tradingsignals.v1.position_service_pb2_grpc import PositionServiceStub
 from tradingsignals.v1.signal_service_pb2_grpc import SignalServiceStub
@@ -54,6 +55,7 @@ class AsyncCaller:
         self._events = EventServiceStub(self._channel)
         self._backtests = BacktestServiceStub(self._channel)
         self._access = AccessServiceStub(self._channel)
+        self._notifications = NotificationServiceStub(self._channel)
 
     async def __aenter__(self) -> Self:
         return self

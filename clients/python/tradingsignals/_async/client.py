@@ -7,6 +7,7 @@ from .account import AsyncAccountMethods
 from .backtests import AsyncBacktestMethods
 from .event_log import AsyncEventLogMethods
 from .market_data import AsyncMarketDataMethods
+from .notifications import AsyncNotificationMethods
 from .service import AsyncServiceMethods
 from .signals import AsyncSignalMethods
 
@@ -17,6 +18,7 @@ class AsyncClient(
     AsyncAccountMethods,
     AsyncMarketDataMethods,
     AsyncAccessMethods,
+    AsyncNotificationMethods,
     AsyncEventLogMethods,
     AsyncBacktestMethods,
 ):

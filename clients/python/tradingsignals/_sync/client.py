@@ -8,6 +8,7 @@ from .account import AccountMethods
 from .backtests import BacktestMethods
 from .event_log import EventLogMethods
 from .market_data import MarketDataMethods
+from .notifications import NotificationMethods
 from .service import ServiceMethods
 from .signals import SignalMethods
 
@@ -18,6 +19,7 @@ class Client(
     AccountMethods,
     MarketDataMethods,
     AccessMethods,
+    NotificationMethods,
     EventLogMethods,
     BacktestMethods,
 ):

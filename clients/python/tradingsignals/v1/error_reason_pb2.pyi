@@ -45,6 +45,9 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TOO_MANY_STREAMS: _ClassVar[ErrorReason]
     STREAM_EXPIRED: _ClassVar[ErrorReason]
     IDEMPOTENCY_KEY_REUSED: _ClassVar[ErrorReason]
+    ENDPOINT_NOT_FOUND: _ClassVar[ErrorReason]
+    ENDPOINT_EXISTS: _ClassVar[ErrorReason]
+    TOO_MANY_ENDPOINTS: _ClassVar[ErrorReason]
     MALFORMED_REQUEST: _ClassVar[ErrorReason]
     CALLER_NOT_ALLOWED: _ClassVar[ErrorReason]
     UNKNOWN_PATH: _ClassVar[ErrorReason]
@@ -92,6 +95,9 @@ RATE_LIMITED: ErrorReason
 TOO_MANY_STREAMS: ErrorReason
 STREAM_EXPIRED: ErrorReason
 IDEMPOTENCY_KEY_REUSED: ErrorReason
+ENDPOINT_NOT_FOUND: ErrorReason
+ENDPOINT_EXISTS: ErrorReason
+TOO_MANY_ENDPOINTS: ErrorReason
 MALFORMED_REQUEST: ErrorReason
 CALLER_NOT_ALLOWED: ErrorReason
 UNKNOWN_PATH: ErrorReason

@@ -14,6 +14,8 @@ export * from "./tradingsignals/v1/explanation_pb.js";
 export * from "./tradingsignals/v1/market_data_service_pb.js";
 export * from "./tradingsignals/v1/model_pb.js";
 export * from "./tradingsignals/v1/model_service_pb.js";
+export * from "./tradingsignals/v1/notification_pb.js";
+export * from "./tradingsignals/v1/notification_service_pb.js";
 export * from "./tradingsignals/v1/outcome_pb.js";
 export * from "./tradingsignals/v1/outcome_service_pb.js";
 export * from "./tradingsignals/v1/performance_pb.js";

@@ -14,7 +14,9 @@ from ...application.event_log.tail import LogTail
 from ...application.health import Health, HealthReporter
 from ...application.ingest.engine import Engine
 from ...application.ledger.keeper import LedgerKeeper
+from ...application.notifications.dispatcher import Dispatcher
 from ...domain.account import Account
+from ...domain.notifications import EndpointState
 from ...domain.protections import Protections
 from ...transport.certificates import Certificates
 from ..postgres.connection import Connections
@@ -33,6 +35,7 @@ class ServiceState:
     pipeline: Pipeline
     log_tail: LogTail
     followers: Followers
+    dispatcher: Dispatcher
     ledger: LedgerKeeper
     health: HealthReporter
     connections: Connections
@@ -46,6 +49,7 @@ class ServiceState:
             *self._database_values(health),
             *self._streams(),
             *symbol_metrics(health),
+            *self._notifications(),
             *self._account(),
             *self._model(),
         ]
@@ -80,6 +84,17 @@ class ServiceState:
         lags = {(name.method, name.transport): of_name for name, of_name in self.followers.lags().items()}
         yield labelled(definitions.FOLLOWERS, [(name, len(of_name)) for name, of_name in lags.items()])
         yield labelled(definitions.FOLLOWER_LAG, [(name, max(of_name)) for name, of_name in lags.items()])
+
+    def _notifications(self) -> Iterator[Metric]:
+        unpaused = [
+            (each.name, each.progress)
+            for each in self.dispatcher.endpoints
+            if each.progress.state is not EndpointState.PAUSED
+        ]
+        pending = [((name,), max(0, self.log_tail.newest - progress.cursor)) for name, progress in unpaused]
+        yield labelled(definitions.NOTIFICATION_PENDING, pending)
+        failing = [((name,), progress.is_failing) for name, progress in unpaused]
+        yield labelled(definitions.NOTIFICATION_FAILING, failing)
 
     def _account(self) -> Iterator[Metric]:
         account, protections = self.ledger.account, self.pipeline.live.rules.protections

@@ -28,6 +28,7 @@ class MetricGroup(StrEnum):
     FLOW = "Bars and signals"
     STORAGE = "Commits and the database"
     STREAMS = "Streams"
+    NOTIFICATIONS = "Notifications"
     CALLS = "Calls"
     SYMBOLS = "Symbols"
     ACCOUNT = "Account and outcomes"
@@ -145,6 +146,30 @@ FOLLOWER_LAG = _streams.gauge(
     "follower_lag_entries",
     "Entries of the log that the furthest behind of the open streams was not sent yet, replays left out.",
     *("stream", "transport"),
+)
+
+_notifications = _Declared(MetricGroup.NOTIFICATIONS)
+_DELIVERER = "Only the server that delivers has it."
+_AGES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 300.0, 3600.0, 86400.0)
+NOTIFICATION_ATTEMPTS = _notifications.counter(
+    "notification_attempts",
+    "Attempts of this server to deliver an entry of the log, by kind of endpoint and result (delivered, failed).",
+    *("kind", "result"),
+)
+NOTIFICATION_AGE = _notifications.histogram(
+    "notification_age_seconds", _AGES, "Age of an entry when it was delivered: since its commit.", "kind"
+)
+NOTIFICATION_PENDING = _notifications.gauge(
+    "notification_pending_entries",
+    "Entries of the log that an endpoint, by its name, has not passed, as of the last ten seconds; most may not pass "
+    f"its filter. Paused ones are left out. {_DELIVERER}",
+    "endpoint",
+)
+NOTIFICATION_FAILING = _notifications.gauge(
+    "notification_failing",
+    "1 if the last attempt at an endpoint has failed, or it is disabled, else 0. Paused ones are left out. "
+    f"{_DELIVERER}",
+    "endpoint",
 )
 
 _calls = _Declared(MetricGroup.CALLS)

@@ -11,6 +11,7 @@ from ...application.ports.feed import BarResult
 from ...application.ports.observer import CommittedBatch, MadeDecision
 from ...application.ports.outcomes import ResolvedOutcome
 from ...domain.events import Disposition, Receipt
+from ...domain.notifications import Attempt, EndpointKind
 from ...domain.outcomes import Fill
 from ...domain.signals import Origin
 from . import definitions
@@ -103,6 +104,28 @@ class LedgerMetrics:
             if outcome.win_probability is not None and outcome.acted and outcome.fill is Fill.CLOSE:
                 self._squared_error.add((outcome.win_probability - outcome.won) ** 2)
                 self._calibrated.add()
+
+
+class NotificationMetrics:
+    """Implements NotificationObserver."""
+
+    def __init__(self) -> None:
+        results = ("delivered", "failed")
+        self._attempts = LoopCounter(
+            definitions.NOTIFICATION_ATTEMPTS, [(kind, result) for kind in EndpointKind for result in results]
+        )
+        self._age = LoopHistogram(definitions.NOTIFICATION_AGE)
+
+    def read(self) -> Iterator[Metric]:
+        """Yield the present values."""
+        yield self._attempts.read()
+        yield self._age.read()
+
+    def attempted(self, kind: EndpointKind, attempt: Attempt, age_seconds: float) -> None:
+        """See NotificationObserver."""
+        self._attempts.add(1, kind, "failed" if attempt.error else "delivered")
+        if not attempt.error:
+            self._age.observe(age_seconds, kind)
 
 
 class CallMetrics:

@@ -48,6 +48,13 @@ _RENEWED = """
 INSERT INTO peer_secret (secret) VALUES (replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''))
 """
 
+_DISABLE_ENDPOINTS = """
+UPDATE notification_endpoints SET revision = revision + 1, state = 'DISABLED',
+    disabled_reason = 'restored from a backup: activate it where its receiver is to be delivered to from here'
+WHERE state = 'ACTIVE'
+"""
+"""A copy of a database must not send to the receivers of the original, nor what they have had already."""
+
 _COPY_BARS = re.compile(r"COPY (?:\w+\.)?bars \((.*)\) FROM stdin;")
 
 
@@ -108,7 +115,8 @@ async def restore(dsn: str, file: Path, *, same_epoch: bool) -> Contents:
     """Restore a backup into an empty database, and return what that has then.
 
     The log gets a new epoch, because a server may have appended entries after the backup, which followers have seen:
-    with the old one, they would take others with the same sequences for the continuation.
+    with the old one, they would take others with the same sequences for the continuation. Endpoints of notifications
+    are disabled.
 
     Args:
         dsn: address of the database.
@@ -136,6 +144,8 @@ async def restore(dsn: str, file: Path, *, same_epoch: bool) -> Contents:
                 await database.execute("UPDATE event_log SET epoch = gen_random_uuid()")
             await database.execute("DELETE FROM peer_secret")  # of backups by earlier versions
             await database.execute(_RENEWED)
+            if await database.fetchval("SELECT to_regclass('notification_endpoints') IS NOT NULL"):
+                await database.execute(_DISABLE_ENDPOINTS)
             await database.execute(f"DROP TABLE {UNFINISHED}")
         await database.execute("ANALYZE")
         return await _contents(database, dsn)

@@ -79,7 +79,7 @@ class TextEncoding:
         self._response = response
         self._framing = framing
         self._list_name = response().DESCRIPTOR.fields[0].name.encode()
-        self._item = _event_text if lists_events(response) else _entry_text
+        self._item = event_text if lists_events(response) else _entry_text
 
     def entries(self, entries: Sequence[LogEntry], through_sequence: int) -> bytes:
         """See Encoding."""
@@ -103,8 +103,16 @@ def _entry_text(entry: LogEntry) -> bytes:
     return item_text(entry.kind, entry.payload)
 
 
-def _event_text(entry: LogEntry) -> bytes:
+def event_text(entry: LogEntry) -> bytes:
     """The tradingsignals.v1.Event of an entry as JSON."""
-    time = timestamp(int(entry.time.timestamp()), entry.time.microsecond * 1000).encode()
     item = item_text(entry.kind, entry.payload)
-    return b'{"sequence":"%d","event_time":"%b","%b":%b}' % (entry.sequence, time, _LABELS[entry.kind], item)
+    return b'{"sequence":"%d","event_time":"%b","%b":%b}' % (entry.sequence, _time(entry), _LABELS[entry.kind], item)
+
+
+def notification_body(entry: LogEntry) -> bytes:
+    """The body of the message of an entry, as Standard Webhooks has it; `data` is its tradingsignals.v1.Event."""
+    return b'{"type":"%b","timestamp":"%b","data":%b}' % (_LABELS[entry.kind], _time(entry), event_text(entry))
+
+
+def _time(entry: LogEntry) -> bytes:
+    return timestamp(int(entry.time.timestamp()), entry.time.microsecond * 1000).encode()

@@ -33,6 +33,7 @@ from ...domain.errors import (
     violations_text,
 )
 from ...domain.idempotency import IdempotencyKeyReused
+from ...domain.notification_errors import EndpointExists
 from ...transport.grpc.bounds import (
     MAX_MESSAGE_BYTES,
     MAX_STATUS_BYTES,
@@ -58,6 +59,7 @@ CODES: Mapping[type[ServiceError], grpc.StatusCode] = {
     StreamExpired: grpc.StatusCode.UNAVAILABLE,
     BarConflict: grpc.StatusCode.ALREADY_EXISTS,
     IdempotencyKeyReused: grpc.StatusCode.ALREADY_EXISTS,
+    EndpointExists: grpc.StatusCode.ALREADY_EXISTS,
     FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
     SequenceOutOfRange: grpc.StatusCode.OUT_OF_RANGE,
     StorageUnavailable: grpc.StatusCode.UNAVAILABLE,

@@ -22,6 +22,7 @@ from ...domain.access import Role
 from ...domain.bars import price_problem
 from ...domain.errors import FieldViolation, InvalidRequest, MalformedMessage
 from ...domain.events import EventKind
+from ...domain.notifications import EntryFilter
 from ...domain.outcomes import Fill, Resolution
 from ...domain.signals import Action, Origin, reached_from
 from ...domain.symbols import parse_symbol
@@ -234,6 +235,21 @@ def _filter(message: Message, given: Mapping[str, Any], kinds: frozenset[EventKi
         confidence = reached_from(checks.number(message, "min_confidence"))
     actions = _names(given.get("actions", ()), "actions", checks.action, checks)
     return Filter(kinds or _names(given.get("kinds", ()), "kinds", checks.kind, checks), symbols, confidence, actions)
+
+
+def entry_filter(message: Message, field: str) -> EntryFilter:
+    """Convert the filter of an endpoint, which is in the field `field` of its request.
+
+    Raises:
+        InvalidRequest: a field is out of its bounds.
+    """
+    given = {each.name: value for each, value in message.ListFields()}
+    try:
+        with Checks() as checks:
+            found = _filter(message, given, frozenset(), checks)
+    except InvalidRequest as error:
+        raise InvalidRequest([FieldViolation(f"{field}.{v.field}", v.description) for v in error.violations]) from None
+    return EntryFilter(found.kinds, found.symbols, given.get("min_confidence"))
 
 
 def _replay(message: Message, given: Mapping[str, Any], checks: Checks) -> Replay | None:

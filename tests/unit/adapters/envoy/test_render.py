@@ -213,6 +213,8 @@ def test_streams_go_to_the_fanout_server_if_configured() -> None:
         "/api/backtests/?",
         *("/?", "/health/?", "/api/signals/health/?", "/api/market/bars/?", "/api/market/symbols/?"),
         *("/api/signals/latest/?", "/api/signals/history/?", "/api/signals/statistics/?", "/api/signals/outcomes/?"),
+        *("/api/notifications/endpoints/?", "/api/notifications/endpoints/[^/]+/?"),
+        *(f"/api/notifications/endpoints/[^/]+/{name}/?" for name in ("delete", "test", "deliveries")),
         *("/api/access/keys/?", "/api/access/keys/[^/]+/revoke/?", "/api/access/audit/?", "/api/access/caller/?"),
         *("/api/signals/performance/?", "/api/account/?", "/api/account/equity/?"),
         *("/api/account/halt/?", "/api/account/resume/?"),
