@@ -133,7 +133,7 @@ async def test_halt_by_setting_cannot_be_resumed_by_a_call() -> None:
 async def test_halt_on_one_server_is_in_force_on_the_other() -> None:
     lines = [walk(80, seed=number, symbol=f"S{number}COP") for number in range(6)]
     with scratch_folder() as folder:
-        async with running_service(folder, SERVERS="2", GRPC_PORT="0", **EAGER) as service:
+        async with running_service(folder, SERVERS="2", **EAGER) as service:
             async with service.database() as database:
                 found = await until(lambda: two_addresses(database))
             one, other = (tradingsignals.connect(address, timeout=DEADLINE) for address in found)

@@ -235,7 +235,7 @@ async def newest(service: RunningService) -> int:
 @pytest.fixture(scope="module")
 async def two_servers() -> AsyncIterator[RunningService]:
     with scratch_folder() as folder:
-        async with running_service(folder, SERVERS="2", GRPC_PORT="0", **EAGER) as service:
+        async with running_service(folder, SERVERS="2", **EAGER) as service:
             async with service.database() as database:
                 await until(lambda: addresses(database))
             yield service
