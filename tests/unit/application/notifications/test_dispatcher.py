@@ -59,6 +59,7 @@ class World:
         self.sent: dict[str, list[Message]] = {}
         self.errors: dict[str, list[Attempt]] = {}
         self.silent: set[str] = set()
+        self.accepted: list[Message] = []
         self.ages: list[float] = []
         self.changed = asyncio.Event()
         self._tail_entries = tail_entries
@@ -72,7 +73,10 @@ class World:
         if one.name in self.silent:
             await asyncio.Event().wait()
         errors = self.errors.get(one.name)
-        return replace(errors.pop(0), time=self.now) if errors else Attempt(self.now, 1.0, 204)
+        if errors:
+            return replace(errors.pop(0), time=self.now)
+        self.accepted.append(message)
+        return Attempt(self.now, 1.0, 204)
 
     def attempted(self, kind: EndpointKind, attempt: Attempt, age_seconds: float) -> None:
         """See NotificationObserver."""
@@ -273,6 +277,7 @@ async def test_whatever_fails_and_whenever_it_is_killed_order_holds_and_none_is_
     async with world.running():
         await within(world.until(lambda: world.cursor(one) == len(world.log.entries)))
     sent = world.sequences(one)
-    assert list(dict.fromkeys(sent)) == list(range(1, len(world.log.entries) + 1)), "none is lost, first ones in order"
+    taken = [json.loads(message.body)["data"]["sequence"] for message in world.accepted]
+    assert list(dict.fromkeys(taken)) == list(range(1, len(world.log.entries) + 1)), "none is lost, first ones in order"
     assert sent == sorted(sent), "none is sent after a later one was"
     assert len({message.id for message in world.sent[one.name]}) == len(set(sent))
