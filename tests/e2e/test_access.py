@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import pwd
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -250,6 +252,16 @@ async def test_keys_are_made_listed_and_revoked_by_the_command_line(guarded: Gua
     (line,) = [line for line in (await guarded.command("list")).splitlines() if line.startswith(id_of(key))]
     assert line.split()[1:3] == ["viewer", "revoked"]
     assert key[18:] not in line
+    user = pwd.getpwuid(os.getuid()).pw_name
+    async with guarded.service.rest() as rest:
+        listed = await rest.get(f"/api/access/audit?caller_id={user}", headers={"x-api-key": guarded.keys["admin"]})
+    revoked, created = listed.json()["entries"][:2]
+    assert [entry["method"].rpartition("/")[2] for entry in (revoked, created)] == ["RevokeKey", "CreateKey"]
+    assert (created["credential"], created["caller_name"]) == ("command", "tradingsignals keys")
+    request = {name: value for name, value in json.loads(created["request"]).items() if name != "expires_at"}
+    assert request == {"name": "by command", "role": "VIEWER", "networks": []}
+    assert json.loads(revoked["request"]) == {"key_id": id_of(key)}
+    assert key[18:] not in listed.text
 
 
 async def test_streams_of_a_revoked_key_end(guarded: Guarded) -> None:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import os
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 import click
 
 from ..adapters.postgres.api_keys import PostgresKeys
+from ..adapters.postgres.audit import PostgresAudit
 from ..adapters.postgres.connection import connections
+from ..adapters.postgres.embedded.unprivileged import user_name
 from ..application.access.key_service import KeyService
 from ..bootstrap.engine import utc_now
 from ..bootstrap.storage import migrate_schema, readable_database
 from ..config.settings import Settings
-from ..domain.access import ApiKey, Role
+from ..domain.access import ApiKey, Caller, Credential, Role
 from ..domain.access_errors import KeyNotFound
+from ..domain.audit import AuditEntry
 from ..domain.errors import InvalidRequest
 
 
@@ -24,19 +29,22 @@ async def create(
     settings: Settings, name: str, role: Role, lifetime: timedelta | None, networks: Sequence[str]
 ) -> None:
     """Make a key, and print it alone on standard output, what else is to be known on standard error."""
-    async with _service(settings) as service:
+    async with _service(settings) as (service, audit):
         try:
             expires_at = None if lifetime is None else utc_now() + lifetime
             made = await service.create(name, role, expires_at, networks)
         except InvalidRequest as error:
             raise click.UsageError(str(error)) from error
+        until = {} if expires_at is None else {"expires_at": _time(expires_at, "")}
+        request = {"name": name, "role": role.value.upper(), **until, "networks": list(networks)}
+        await audit.append_entries([_entry("CreateKey", request)])
     click.echo(f"key {made.key.id} ({role}): it is not shown again", err=True)
     click.echo(made.text)
 
 
 async def list_keys(settings: Settings) -> None:
     """Print all keys, one a line."""
-    async with _service(settings) as service:
+    async with _service(settings) as (service, _):
         found = await service.list()
     rows = [("KEY ID", "ROLE", "STATE", "EXPIRES", "LAST USED", "NETWORKS", "NAME"), *map(_row, found)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -46,19 +54,26 @@ async def list_keys(settings: Settings) -> None:
 
 async def revoke(settings: Settings, key_id: str) -> None:
     """Revoke a key."""
-    async with _service(settings) as service:
+    async with _service(settings) as (service, audit):
         try:
             key = await service.revoke(key_id)
         except KeyNotFound as error:
             raise click.ClickException(f"{error}; `tradingsignals keys list` lists them") from error
+        await audit.append_entries([_entry("RevokeKey", {"key_id": key.id})])
     click.echo(f"revoked {key.id} ({key.name})")
 
 
 @asynccontextmanager
-async def _service(settings: Settings) -> AsyncIterator[KeyService]:
+async def _service(settings: Settings) -> AsyncIterator[tuple[KeyService, PostgresAudit]]:
     async with readable_database(settings) as dsn, connections(dsn) as pool:
         await migrate_schema(pool)
-        yield KeyService(PostgresKeys(pool, dsn), utc_now, secrets.token_bytes)
+        yield KeyService(PostgresKeys(pool, dsn), utc_now, secrets.token_bytes), PostgresAudit(pool)
+
+
+def _entry(method: str, request: Mapping[str, object]) -> AuditEntry:
+    """Return the entry of the audit log for what the RPC of the same effect has one for."""
+    caller = Caller(Credential.COMMAND, user_name(os.getuid()), "tradingsignals keys", Role.ADMIN)
+    return AuditEntry(utc_now(), caller, f"tradingsignals.v1.AccessService/{method}", "OK", request=json.dumps(request))
 
 
 def _row(key: ApiKey) -> tuple[str, ...]:

@@ -73,6 +73,8 @@ class Credential(StrEnum):
     KEY = "key"
     TOKEN = "token"  # noqa: S105 - a kind of credential
     CERTIFICATE = "certificate"
+    COMMAND = "command"
+    """Access to the host and the settings of the service: a command of this program."""
 
 
 @dataclass(frozen=True, slots=True)

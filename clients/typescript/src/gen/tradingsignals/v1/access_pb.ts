@@ -257,14 +257,14 @@ export type AuditEntry = Message<"tradingsignals.v1.AuditEntry"> & {
   time?: Timestamp | undefined;
 
   /**
-   * What the caller was known by: none, key, token or certificate.
+   * What the caller was known by: none, key, token, certificate, or command for a command on the host.
    *
    * @generated from field: string credential = 3;
    */
   credential: string;
 
   /**
-   * Id of its key, or subject of its token or certificate. Empty without credentials.
+   * Id of its key, subject of its token or certificate, or user on the host. Empty without credentials.
    *
    * @generated from field: string caller_id = 4;
    */
