@@ -52,7 +52,7 @@ export class Waits {
   /** End the pending wait, or else the next one, with Interrupted. */
   interrupt(): void {
     if (this.#endWait === undefined) this.#interrupted = true;
-    else this.#endWait(new Interrupted("it was told to reconnect"));
+    else this.#endWait(new Interrupted("a reconnect was requested"));
   }
 
   /**
@@ -98,7 +98,7 @@ export class Waits {
       if (this.#closed) end(new FollowerClosed());
       else if (this.#interrupted) {
         this.#interrupted = false;
-        end(new Interrupted("it was told to reconnect"));
+        end(new Interrupted("a reconnect was requested"));
       }
     });
   }

@@ -51,7 +51,7 @@ async def explain(
             found = await client.explain_signal(signal_id)
             replay = await client.replay_signal(signal_id) if replays else None
         except tradingsignals.Unavailable as error:
-            raise ServiceAbsent(f"no service answers at {address}; `tradingsignals up` starts one") from error
+            raise ServiceAbsent(f"no service responds at {address}; `tradingsignals up` starts one") from error
     if as_json:
         console.print_json(json.dumps(_document(found, replay)))
     else:

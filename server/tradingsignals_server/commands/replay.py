@@ -136,7 +136,7 @@ async def _service_info(client: AsyncClient, address: str) -> GetServiceInfoResp
     try:
         return await client.service_info()
     except tradingsignals.Unavailable as error:
-        raise ReplayFailed(f"no service answers at {address}; `tradingsignals up` starts one") from error
+        raise ReplayFailed(f"no service responds at {address}; `tradingsignals up` starts one") from error
 
 
 def _intervals_of(info: GetServiceInfoResponse) -> Intervals:

@@ -56,7 +56,7 @@ async def watch(
         try:
             info = await client.service_info()
         except tradingsignals.Unavailable as error:
-            raise ServiceAbsent(f"no service answers at {address}; `tradingsignals up` starts one") from error
+            raise ServiceAbsent(f"no service responds at {address}; `tradingsignals up` starts one") from error
         table.head(f"{_TITLES[what]} of {', '.join(symbols) or 'all symbols'} at {address}{_bars_of(info)}")
         follower = client.follow(
             symbols=symbols,

@@ -187,7 +187,7 @@ async def test_bars_of_other_symbols_are_published_to_a_simulating_service(
 
 
 async def test_unreachable_service_fails_in_one_line(file: Path, screen: Any) -> None:
-    with pytest.raises(ReplayFailed, match=r"no service answers at 127.0.0.1:1; `tradingsignals up` starts one"):
+    with pytest.raises(ReplayFailed, match=r"no service responds at 127.0.0.1:1; `tradingsignals up` starts one"):
         await replay(file, address=NOWHERE, console=screen.console)
     assert screen.lines == []
 

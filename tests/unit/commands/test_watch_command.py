@@ -257,7 +257,7 @@ async def test_lines_on_a_terminal_are_coloured_and_cut_to_its_width(script: Any
 
 
 async def test_unreachable_service_fails_in_one_line(screen: Any) -> None:
-    with pytest.raises(ServiceAbsent, match=r"no service answers at 127.0.0.1:1; `tradingsignals up` starts one"):
+    with pytest.raises(ServiceAbsent, match=r"no service responds at 127.0.0.1:1; `tradingsignals up` starts one"):
         await watch("127.0.0.1:1", console=screen.console)
     assert screen.lines == []
 

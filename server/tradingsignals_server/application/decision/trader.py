@@ -43,7 +43,7 @@ SESSION_OF_ONE_BAR = (
     "the recurrent state is reset each session, which for bars of 1d is each bar: export it with the reset rule never"
 )
 FEATURES_FAILED = "The features could not be computed ({}): HOLD, and the recurrent state starts anew"
-MODEL_FAILED = "The model's answer was not finite: HOLD, and its recurrent state starts anew"
+MODEL_FAILED = "The output of the model was not finite: HOLD, and its recurrent state starts anew"
 NOTHING_OBSERVED: Observation = np.zeros(0, dtype=np.float32)
 
 Trades = tuple[Position, ...]

@@ -96,7 +96,7 @@ class Policy(Protocol):
     def decide(self, observation: Observation, state: RecurrentState) -> PolicyOutput:
         """What to do on an observation of `features`, float32, after `state`; and the state for the next bar.
 
-        The probabilities are None if the model answered what is not probabilities, such as NaN, or if its state left
+        The probabilities are None if the output of the model is not probabilities, such as NaN, or if its state left
         the finite range; the next state is then the initial one.
         """
         ...

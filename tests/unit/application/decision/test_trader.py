@@ -139,7 +139,7 @@ async def test_output_that_is_not_finite_holds_resets_and_is_logged(caplog: pyte
         assert [(signal.symbol, signal.bar_time, signal.action) for signal in failed] == [
             ("USDCOP", jump.time, Action.HOLD)
         ]
-        assert "not finite" in failed[0].decision.reasoning[0]
+        assert failed[0].decision.reasoning[0].startswith("The output of the model was not finite: HOLD")
         assert running.pipeline.live.meter.failures == 1
         states = {state.symbol: state.live.recurrent for state in running.engine.states()}
         assert (counts(states["USDCOP"]), counts(states["EURCOP"])) == (0.0, 2.0), "each in its second session"
