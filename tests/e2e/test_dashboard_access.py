@@ -45,7 +45,7 @@ class Guarded(GuardedService):
 @pytest.fixture(scope="module")
 async def guarded() -> AsyncIterator[Guarded]:
     with scratch_folder() as folder:
-        async with guarded_service(folder) as guarded:
+        async with guarded_service(folder, MODEL_PATH="") as guarded:
             yield Guarded(guarded.service, guarded.made, messages(walk(400, symbol="USDCOP")))
 
 
@@ -148,3 +148,37 @@ async def test_page_whose_key_ends_says_so_and_goes_on_without_a_gap_with_anothe
     rows = [int(each["sequence"]) for each in listed]
     await form.lists(rows)
     assert set(before) < set(rows)
+
+
+async def test_page_offers_what_its_key_allows_and_says_why_the_rest_is_not(form: Dashboard, guarded: Guarded) -> None:
+    viewer, trader = await guarded.key(name="wall screen"), await guarded.key(Role.TRADER)
+    await enter(form, viewer.text)
+    await form.is_in("live")
+    async with guarded.service.rest() as rest:
+        key = {"x-api-key": viewer.text}
+        while not (await rest.get("/api/signals/positions/active", headers=key)).json()["positions"]:
+            await guarded.publish(1)
+    await form.shows("#positions [data-refused]", "not allowed: this key has the role viewer")
+    assert not await form.tab.run("document.querySelector('#positions button')")
+    disabled = "[...document.querySelectorAll('%s')].map(({ disabled }) => disabled)"
+    await form.tab.run("location.hash = '#/state'")
+    await form.shows("#trading [data-refused]", "Not allowed: this key has the role viewer.")
+    await form.shows("#health .facts", "viewer, wall screen")
+    await form.shows("#models button")
+    assert await form.tab.run(disabled % "#trading button, #models button") == [True, True]
+    if AXE.exists():
+        assert await form.violations() == []
+    await form.tab.run("location.hash = '#/trust'")
+    await form.shows("#backtest [data-refused]", "Not allowed")
+    assert await form.tab.run(disabled % "#backtest [type=submit]") == [True]
+    await guarded.made.revoke(viewer.key.id)
+    await form.shows("#key-problem", "revoked")
+    await enter(form, trader.text)
+    await form.is_in("live")
+    await form.shows("#backtest form")
+    await form.tab.shows("!document.querySelector('[data-refused]')")
+    await form.tab.run("location.hash = '#/state'")
+    await form.shows("#models [role=status]", "Not allowed: this key has the role trader.")
+    assert await form.tab.run(disabled % "#trading button, #models button") == [False, True]
+    await form.tab.run("location.hash = '#/live'")
+    await form.shows("#positions button", "Close")

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
-const LIMITS = { first: 82_000, chart: 138_000 };
+const LIMITS = { first: 84_000, chart: 140_000 };
 const BUILT = fileURLToPath(new URL("../dist", import.meta.url));
 
 const size = (file) => gzipSync(readFileSync(join(BUILT, file)), { level: 9 }).length;

@@ -2,8 +2,8 @@ import { describe, expect, test } from "vitest";
 
 import { CHART_BARS, merged, sessions } from "../src/model/bars";
 import { weighed } from "../src/model/chart";
-import { LIVE_ROWS } from "../src/model/rows";
-import { initialState, isUnknownSymbol, reduce, symbolToShow, type State, type StateAction } from "../src/model/state";
+import { ALL, LIVE_ROWS } from "../src/model/rows";
+import { initialState, isRead, isUnknownSymbol, reduce, symbolToShow, type State, type StateAction } from "../src/model/state";
 import { lastPrice, MAX_SYMBOLS, newestAction, ordered } from "../src/model/symbols";
 import type { ListedSymbol, LogEntry, TradingControl } from "../src/model/types";
 import { account, bar, barEntry, FIVE, position, positionEntry, signal, signalEntry, T0 } from "./values";
@@ -58,7 +58,7 @@ describe("entries of the log", () => {
     expect(after(entries(halt), read(false, 6)).control?.halted).toBe(false);
   });
 
-  test("keep the lists bounded", () => {
+  test("keep the lists bounded", { timeout: 60_000 }, () => {
     let state = after(select);
     for (let at = 1; at <= 24_000; at += 100) {
       const log = Array.from({ length: 50 }, (_, index) => at + 2 * index).flatMap((sequence) => [
@@ -163,13 +163,13 @@ describe("a symbol", () => {
 
 describe("the chart", () => {
   test("takes bars of its symbol only, each time once, in their order", () => {
-    const bars: StateAction = { type: "bars", symbol: "USDCOP", bars: [bar(1), bar(2)], olderToken: "" };
+    const bars: StateAction = { type: "bars", symbol: "USDCOP", bars: [bar(1), bar(2)], older: false };
     const state = after(select, entries(barEntry(1, bar(3)), barEntry(2, bar(9, { symbol: "EURUSD" }))), bars, entries(barEntry(3, bar(0))));
     expect(state.chart.bars.map(({ time }) => time)).toEqual([0, 1, 2, 3].map((at) => bar(at).time));
   });
 
   test("ignores an answer about the symbol that was looked at before", () => {
-    const late: StateAction = { type: "bars", symbol: "EURUSD", bars: [bar(1, { symbol: "EURUSD" })], olderToken: "" };
+    const late: StateAction = { type: "bars", symbol: "EURUSD", bars: [bar(1, { symbol: "EURUSD" })], older: false };
     expect(after(select, late).chart.bars).toEqual([]);
   });
 
@@ -202,7 +202,7 @@ test("a new log forgets what the old one said, and keeps what one looks at", () 
 describe("a symbol of the address", () => {
   const read: StateAction[] = [
     { type: "select", symbol: "NOSUCH" },
-    { type: "bars", symbol: "NOSUCH", bars: [], olderToken: "" },
+    { type: "bars", symbol: "NOSUCH", bars: [], older: false },
     { type: "symbol read", symbol: "NOSUCH" },
   ];
 
@@ -220,5 +220,50 @@ describe("a symbol of the address", () => {
   test("that is unknown leads to one that has something to show", () => {
     const state = after(entries(barEntry(1, bar(0, { symbol: "EURCOP" })), positionEntry(position(2, { symbol: "USDCOP" }))), ...read);
     expect(symbolToShow(state)).toBe("USDCOP");
+  });
+});
+
+describe("older bars", () => {
+  const page = (from: number, to: number, older: boolean): StateAction => ({ type: "bars", symbol: "USDCOP", bars: Array.from({ length: to - from }, (_, index) => bar(from + index)), older });
+  const marks = (sequences: readonly number[], closed: readonly number[] = []): StateAction => ({
+    type: "marks",
+    symbol: "USDCOP",
+    signals: sequences.map((sequence) => signal(sequence)),
+    closed: closed.map((sequence) => position(sequence, { id: `p${sequence}`, open: false, exitTime: T0 + sequence * FIVE })),
+  });
+
+  test("keep the marks and exits of all bars, in whatever order they are read", () => {
+    const newest = after(select, page(1_000, 1_400, true), marks([1_001, 1_399], [1_002]));
+    const all = [page(0, 1_000, false), marks([3, 700], [5, 900]), marks([3, 999], [5])].reduce(reduce, newest);
+    expect(all.chart.marks.map(({ sequence }) => sequence)).toEqual([3, 700, 999, 1_001, 1_399]);
+    expect(all.chart.closed.map(({ sequence }) => sequence)).toEqual([5, 900, 1_002]);
+    expect([newest.chart.older, all.chart.older]).toEqual([true, false]);
+  });
+
+  test("keep more exits than one page has", () => {
+    const exits = Array.from({ length: 700 }, (_, index) => index + 1);
+    expect(after(select, page(0, 1_000, false), marks([], exits)).chart.closed).toHaveLength(700);
+  });
+
+  test("are known to be there when the newest bars are read again, or pushed them out", () => {
+    const loaded = after(select, page(0, 1_000, true), page(600, 1_000, true));
+    expect(loaded.chart.older).toBe(true);
+    const complete = after(select, page(0, 1_000, false), page(600, 1_000, true));
+    expect(complete.chart.older).toBe(false);
+    const full = after(select, page(0, CHART_BARS, false), entries(barEntry(1, bar(CHART_BARS))));
+    expect(full.chart.bars[0]!.time).toBeGreaterThan(T0);
+    expect(full.chart.older).toBe(true);
+  });
+});
+
+describe("a page that begins", () => {
+  test("has read everything by which it chooses a symbol once each response has come, in any order", () => {
+    const positions: StateAction = { type: "positions", positions: [], through: 0 };
+    const signals: StateAction = { type: "page", filter: ALL, signals: [], nextToken: "", through: 0 };
+    const health: StateAction = { type: "health", health: { state: "failed", error: "away", temporary: true, unknown: false } };
+    for (const order of [[positions, signals, health], [health, positions, signals], [signals, health, positions]]) {
+      expect(isRead(after(...order.slice(0, 2)))).toBe(false);
+      expect(isRead(after(...order))).toBe(true);
+    }
   });
 });

@@ -35,7 +35,7 @@ export function actionsOf(gateway: Gateway, lists: Lists, tryKey: Actions["tryKe
     filter: lists.filter,
     loadMore: lists.loadMore,
     listTop: lists.listTop,
-    loadOlderBars: lists.loadOlderBars,
+    loadOlderBars: lists.chart.loadOlder,
     setHalted: (halted, reason, by) => reported(gateway.setHalted(halted, reason, by).then(lists.readHealth)),
     closePosition: (id) => reported(gateway.closePosition(id)),
   };

@@ -2,7 +2,7 @@
 
 import * as v1 from "trading-signals-client";
 
-import type { Account, Action, Bar, Health, ListedSymbol, LogEntry, Origin, Position, Protection, ServiceInfo, Signal } from "../model/types";
+import type { Account, Action, Bar, Caller, Health, ListedSymbol, LogEntry, Origin, Position, Protection, ServiceInfo, Signal } from "../model/types";
 
 interface Timestamp {
   readonly seconds: bigint;
@@ -160,6 +160,16 @@ export function accountOf({ account, throughSequence, protections }: v1.GetAccou
     control: { halted: account.tradingHalted, reason: account.haltReason, by: account.haltedBy, at: at(account.haltedAt) },
     protections: protections.map(protectionOf),
     through: Number(throughSequence),
+  };
+}
+
+export function callerOf({ caller, authentication }: v1.GetCallerResponse): Caller {
+  return {
+    credential: caller?.credential ?? "",
+    name: caller?.name ?? "",
+    role: name(v1.ApiKey_Role, caller?.role).toLowerCase(),
+    methods: new Set(caller?.methods.map((method) => method.slice(method.lastIndexOf(".") + 1))),
+    authentication,
   };
 }
 

@@ -4,9 +4,9 @@ import * as v1 from "trading-signals-client";
 import type { BareClient } from "trading-signals-client";
 
 import { CLOSES } from "../model/symbols";
-import type { Account, Bar, Health, ListedSymbol, Loadable, Position, ServiceInfo, Signal } from "../model/types";
+import type { Account, Bar, Caller, Health, ListedSymbol, Loadable, Position, ServiceInfo, Signal } from "../model/types";
 import type { Filter } from "../model/rows";
-import { accountOf, barOf, healthOf, infoOf, listedSymbolOf, positionOf, signalOf } from "./convert";
+import { accountOf, barOf, callerOf, healthOf, infoOf, listedSymbolOf, positionOf, signalOf } from "./convert";
 
 export interface SignalPage {
   readonly signals: readonly Signal[];
@@ -14,10 +14,21 @@ export interface SignalPage {
   readonly through: number;
 }
 
+/** Times from `from` on, and before `to`; without one of them there is no bound. */
+export interface Period {
+  readonly from?: number | undefined;
+  readonly to?: number | undefined;
+}
+
 const SYMBOLS_PAGE = 500;
 const ACTIONS = { BUY: v1.Signal_Action.BUY, SELL: v1.Signal_Action.SELL, HOLD: v1.Signal_Action.HOLD } as const;
 
+function text(time: number | undefined): string {
+  return time === undefined ? "" : new Date(time).toISOString();
+}
+
 export class Gateway {
+  private readonly access;
   private readonly system;
   private readonly accounts;
   private readonly positionService;
@@ -25,6 +36,7 @@ export class Gateway {
   private readonly marketData;
 
   constructor(readonly client: BareClient) {
+    this.access = client.service(v1.AccessService);
     this.system = client.service(v1.SystemService);
     this.accounts = client.service(v1.AccountService);
     this.positionService = client.service(v1.PositionService);
@@ -34,6 +46,16 @@ export class Gateway {
 
   async info(): Promise<ServiceInfo> {
     return infoOf(await this.system.getServiceInfo({}));
+  }
+
+  /** Return what the caller may do; undefined if the service is too old to report it. */
+  async caller(): Promise<Caller | undefined> {
+    try {
+      return callerOf(await this.access.getCaller({}));
+    } catch (error) {
+      if (error instanceof v1.TradingSignalsError && error.code === v1.Code.Unimplemented) return undefined;
+      throw error;
+    }
   }
 
   async health(): Promise<Health> {
@@ -61,17 +83,19 @@ export class Gateway {
     return { symbols: response.symbols.map(listedSymbolOf), nextToken: response.nextPageToken };
   }
 
-  async closedPositions(symbol: string, limit: number): Promise<readonly Position[]> {
-    return (await this.positionService.listClosedPositions({ symbol, limit })).positions.map(positionOf);
+  /** Closed positions, the last closed first. */
+  async closedPositions(symbol: string, limit: number, pageToken: string): Promise<{ positions: readonly Position[]; nextToken: string }> {
+    const response = await this.positionService.listClosedPositions({ symbol, limit, pageToken });
+    return { positions: response.positions.map(positionOf), nextToken: response.nextPageToken };
   }
 
   async closePosition(positionId: string): Promise<void> {
     await this.positionService.closePosition({ positionId });
   }
 
-  async signals(filter: Omit<Filter, "minConfidence">, limit: number, pageToken = "", startDate = ""): Promise<SignalPage> {
+  async signals(filter: Omit<Filter, "minConfidence">, limit: number, pageToken = "", period: Period = {}): Promise<SignalPage> {
     const action = filter.action === "" ? {} : { action: ACTIONS[filter.action] };
-    const response = await this.signalService.listSignals({ symbol: filter.symbol, ...action, limit, pageToken, startDate });
+    const response = await this.signalService.listSignals({ symbol: filter.symbol, ...action, limit, pageToken, startDate: text(period.from), endDate: text(period.to) });
     return {
       signals: response.signals.map((signal) => signalOf(signal)),
       nextToken: response.nextPageToken,
@@ -79,10 +103,10 @@ export class Gateway {
     };
   }
 
-  /** Bars, the oldest first, and the token of the page of older ones. */
-  async bars(symbol: string, limit: number, pageToken = ""): Promise<{ bars: readonly Bar[]; nextToken: string }> {
-    const response = await this.marketData.listBars({ symbol, limit, pageToken });
-    return { bars: response.bars.map(barOf).reverse(), nextToken: response.nextPageToken };
+  /** The newest bars, or those before a time: the oldest first, and whether there are older ones. */
+  async bars(symbol: string, limit: number, before?: number): Promise<{ bars: readonly Bar[]; older: boolean }> {
+    const response = await this.marketData.listBars({ symbol, limit, endDate: text(before) });
+    return { bars: response.bars.map(barOf).reverse(), older: response.nextPageToken !== "" };
   }
 }
 

@@ -3,21 +3,19 @@
 import type { Filter, SignalRows } from "../model/rows";
 import { isUnknownSymbol, symbolToShow } from "../model/state";
 import type { Signal } from "../model/types";
-import { failedWith, isDenied, isTemporary, isUnknown, sentenceOf, type Gateway } from "./gateway";
+import { ChartReader } from "./chart-reader";
+import { failedWith, isDenied, isTemporary, sentenceOf, type Gateway } from "./gateway";
 import type { Store } from "./store";
 
 const PAGE = 200;
 const WALK_PAGE = 1_000;
-const BARS = 400;
-const OLDER_BARS = 1_000;
-const MARKS = 500;
 const HEALTH_EVERY = 5_000;
 const RETRY = 3_000;
 const LEDGER_DELAY = 200;
 const LEDGER_TRIES = 10;
 
 /** What is read again if it failed. */
-type List = "positions" | "signals" | "chart" | "symbols" | "newest";
+type List = "positions" | "signals" | "chart" | "symbols" | "newest" | "caller";
 
 /** Whether `every` has passed since `last`; a time that is to come is of before the clock was set back. */
 function isDue(last: number, every: number, now: number): boolean {
@@ -25,6 +23,7 @@ function isDue(last: number, every: number, now: number): boolean {
 }
 
 export class Lists {
+  readonly chart: ChartReader;
   private lastHealth = 0;
   /** What could not be read for a while, and when it was last tried again. */
   private readonly missing = new Set<List>();
@@ -36,7 +35,9 @@ export class Lists {
     private readonly gateway: Gateway,
     private readonly preferred: string,
     private readonly onDenied: (error: unknown) => void,
-  ) {}
+  ) {
+    this.chart = new ChartReader(store, gateway, (error) => this.note("chart", error));
+  }
 
   /** Read what is due: with `live` what failed before, and in a visible page health and account. */
   onTick(now: number, live: boolean, visible: boolean): void {
@@ -61,6 +62,16 @@ export class Lists {
       this.store.dispatch({ type: "health", health: failedWith(error, this.store.state.health) });
     }
     this.chooseSymbol();
+  }
+
+  /** Read what the caller may do: with each connection, because another key, or another role of it, may have come with it. */
+  async readCaller(): Promise<void> {
+    try {
+      this.store.dispatch({ type: "caller", caller: await this.gateway.caller() });
+      this.note("caller");
+    } catch (error) {
+      this.note("caller", error);
+    }
   }
 
   readonly readAccount = (): void => void this.askAccount();
@@ -110,13 +121,14 @@ export class Lists {
       else if (name === "signals") void (list.read ? this.readPage(list.filter) : this.readFirstPage());
       else if (name === "symbols") void this.readSymbols();
       else if (name === "newest") void this.readNewest();
+      else if (name === "caller") void this.readCaller();
       else this.readSymbolAgain(chart.symbol);
     }
   }
 
   private readSymbolAgain(symbol: string): void {
     this.store.dispatch({ type: "bars loading", symbol });
-    void this.readSymbol(symbol);
+    void this.chart.readSymbol(symbol);
   }
 
   private async readPositions(): Promise<void> {
@@ -216,7 +228,7 @@ export class Lists {
 
   readonly select = (symbol: string): void => {
     this.store.dispatch({ type: "select", symbol });
-    void this.readSymbol(symbol);
+    void this.chart.readSymbol(symbol);
   };
 
   /** Leave a symbol that the service does not have. */
@@ -226,55 +238,10 @@ export class Lists {
     this.chooseSymbol();
   };
 
-  private async readSymbol(symbol: string): Promise<void> {
-    if (!symbol) return;
-    try {
-      const { bars, nextToken } = await this.gateway.bars(symbol, BARS);
-      this.store.dispatch({ type: "bars", symbol, bars, olderToken: nextToken });
-      this.store.dispatch({ type: "closes", symbol, bars });
-      await this.readMarks(symbol, bars[0]?.time);
-      const history = await this.gateway.signals({ symbol, action: "" }, PAGE);
-      this.store.dispatch({ type: "history", signals: history.signals });
-      this.store.dispatch({ type: "symbol read", symbol });
-      this.note("chart");
-    } catch (error) {
-      this.store.dispatch({ type: "bars failed", symbol, error: sentenceOf(error), unknown: isUnknown(error) });
-      if (symbol === this.store.state.selected) this.note("chart", error);
-    }
-  }
-
-  private async readMarks(symbol: string, from: number | undefined): Promise<void> {
-    if (from === undefined) return;
-    const start = new Date(from).toISOString();
-    const [buys, sells, closed] = await Promise.all([
-      this.gateway.signals({ symbol, action: "BUY" }, MARKS, "", start),
-      this.gateway.signals({ symbol, action: "SELL" }, MARKS, "", start),
-      this.gateway.closedPositions(symbol, 100),
-    ]);
-    this.store.dispatch({ type: "marks", symbol, signals: [...buys.signals, ...sells.signals], closed });
-  }
-
   readonly retry = (): void => {
     const { chart, listed, list } = this.store.state;
     if (!listed) void this.readPositions();
     if (list.error) this.loadMore();
     if (chart.error) this.readSymbolAgain(chart.symbol);
   };
-
-  readonly loadOlderBars = (): void => {
-    const { chart } = this.store.state;
-    if (chart.loading || !chart.olderToken) return;
-    this.store.dispatch({ type: "bars loading", symbol: chart.symbol });
-    void this.readOlderBars(chart.symbol, chart.olderToken);
-  };
-
-  private async readOlderBars(symbol: string, token: string): Promise<void> {
-    try {
-      const { bars, nextToken } = await this.gateway.bars(symbol, OLDER_BARS, token);
-      this.store.dispatch({ type: "bars", symbol, bars, olderToken: nextToken });
-      await this.readMarks(symbol, bars[0]?.time);
-    } catch (error) {
-      this.store.dispatch({ type: "bars failed", symbol, error: sentenceOf(error), unknown: false });
-    }
-  }
 }

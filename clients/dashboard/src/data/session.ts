@@ -217,7 +217,9 @@ export class Session {
   }
 
   private connection(event: ConnectionEvent): void {
+    const before = this.store.state.connection.phase;
     this.store.dispatch({ type: "connection", event });
+    if (before !== "live" && this.store.state.connection.phase === "live") void this.lists.readCaller();
   }
 
   private onTick(): void {

@@ -1,9 +1,7 @@
 /** What the chart draws: bars, signals as marks, and closed positions of the symbol that is looked at. */
 
-import { merged } from "./bars";
+import { CHART_BARS, merged } from "./bars";
 import type { Bar, LogEntry, Position, Signal } from "./types";
-
-export const CLOSED_POSITIONS = 200;
 
 export interface Chart {
   readonly symbol: string;
@@ -11,8 +9,8 @@ export interface Chart {
   /** BUY and SELL, the oldest first. */
   readonly marks: readonly Signal[];
   readonly closed: readonly Position[];
-  /** Token of the page of older bars; "": there are none. */
-  readonly olderToken: string;
+  /** Whether there are older bars than the first. */
+  readonly older: boolean;
   readonly loading: boolean;
   readonly error: string;
   /** Everything about the symbol that the page begins with has been read, or cannot exist. */
@@ -22,7 +20,7 @@ export interface Chart {
 }
 
 export function noChart(symbol: string): Chart {
-  return { symbol, bars: [], marks: [], closed: [], olderToken: "", loading: true, error: "", read: false, outside: new Set() };
+  return { symbol, bars: [], marks: [], closed: [], older: false, loading: true, error: "", read: false, outside: new Set() };
 }
 
 /** Apply entries of the log. */
@@ -45,9 +43,18 @@ export function afterChartEntries(chart: Chart, entries: readonly LogEntry[]): C
   const added = {
     ...chart,
     bars: all,
+    older: chart.older || first > (chart.bars[0]?.time ?? first),
     outside: outside.length ? new Set([...chart.outside, ...outside].filter((time) => time >= first)) : chart.outside,
   };
   return withClosed(withMarks(added, signals), closed);
+}
+
+/** Add a page of bars: the newest, or those before the first. */
+export function withBarsOfPage(chart: Chart, page: readonly Bar[], older: boolean): Chart {
+  const bars = merged(chart.bars, page);
+  const first = page[0]?.time;
+  const isFirst = first === undefined || bars[0]?.time === first;
+  return { ...chart, loading: false, error: "", bars, older: isFirst ? older : chart.older || bars[0]!.time > first };
 }
 
 /** Add signals, each once; those before the first bar are dropped. */
@@ -62,12 +69,12 @@ export function withMarks(chart: Chart, signals: readonly Signal[]): Chart {
   return { ...chart, marks };
 }
 
-/** Add closed positions, each once. */
+/** Add closed positions, each once. Those that ended before the first bar are kept for when one scrolls back: pages of them do not end with a bar. */
 export function withClosed(chart: Chart, positions: readonly Position[]): Chart {
   const known = new Set(chart.closed.map((position) => position.id));
   const added = positions.filter((position) => !known.has(position.id));
   if (!added.length) return chart;
-  const closed = [...chart.closed, ...added].sort((a, b) => a.sequence - b.sequence).slice(-CLOSED_POSITIONS);
+  const closed = [...chart.closed, ...added].sort((a, b) => a.sequence - b.sequence).slice(-CHART_BARS);
   return { ...chart, closed };
 }
 

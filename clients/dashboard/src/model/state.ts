@@ -1,13 +1,12 @@
 /** The whole state of the page, and the one function that changes it. */
 
-import { merged } from "./bars";
-import { afterChartEntries, noChart, withClosed, withMarks, type Chart } from "./chart";
+import { afterChartEntries, noChart, withBarsOfPage, withClosed, withMarks, type Chart } from "./chart";
 import { afterConnectionEvent, connecting, type Connection, type ConnectionEvent } from "./connection";
 import { ALL, LIVE_ROWS, noRows, SCROLLED_ROWS, withLive, withPage, type Filter, type SignalRows } from "./rows";
 import { afterReading, offsetOf, type ServerClock } from "./server-clock";
 import { withResponse, type Server } from "./servers";
 import { afterEntries, withBars, withHistory, withListed, withPositions, type Symbols } from "./symbols";
-import type { Account, Bar, Health, ListedSymbol, Loadable, LogEntry, Position, ServiceInfo, Signal, TradingControl } from "./types";
+import type { Account, Bar, Caller, Health, ListedSymbol, Loadable, LogEntry, Position, ServiceInfo, Signal, TradingControl } from "./types";
 
 export interface State {
   /** When the page was opened. */
@@ -15,6 +14,8 @@ export interface State {
   readonly connection: Connection;
   /** Undefined until the service has reported its time. */
   readonly clock?: ServerClock | undefined;
+  /** Undefined until the service has reported it. */
+  readonly caller?: Caller | undefined;
   readonly info: Loadable<ServiceInfo>;
   readonly health: Loadable<Health>;
   readonly servers: readonly Server[];
@@ -45,6 +46,7 @@ export type StateAction =
   | { readonly type: "entries"; readonly entries: readonly LogEntry[]; readonly now: number }
   /** The service read its clock for a response: `read`, and by this device when it was requested and received. */
   | { readonly type: "clock"; readonly sent: number; readonly read: number; readonly received: number }
+  | { readonly type: "caller"; readonly caller: Caller | undefined }
   | { readonly type: "info"; readonly info: Loadable<ServiceInfo> }
   | { readonly type: "health"; readonly health: Loadable<Health> }
   | { readonly type: "account"; readonly account: Loadable<Account> }
@@ -54,7 +56,7 @@ export type StateAction =
   | { readonly type: "symbols"; readonly symbols: readonly ListedSymbol[]; readonly last: boolean }
   | { readonly type: "closes"; readonly symbol: string; readonly bars: readonly Bar[] }
   | { readonly type: "select"; readonly symbol: string }
-  | { readonly type: "bars"; readonly symbol: string; readonly bars: readonly Bar[]; readonly olderToken: string }
+  | { readonly type: "bars"; readonly symbol: string; readonly bars: readonly Bar[]; readonly older: boolean }
   | { readonly type: "bars loading"; readonly symbol: string }
   /** `unknown`: there can be no such symbol. */
   | { readonly type: "bars failed"; readonly symbol: string; readonly error: string; readonly unknown: boolean }
@@ -102,6 +104,8 @@ export function reduce(state: State, action: StateAction): State {
       return begun(state, action.after);
     case "clock":
       return { ...state, clock: afterReading(state.clock, action.sent, action.read, action.received) };
+    case "caller":
+      return { ...state, caller: action.caller };
     case "info":
       return { ...state, info: action.info };
     case "health": {
@@ -148,6 +152,7 @@ function begun(state: State, after: number): State {
     opened: state.opened,
     connection: { ...state.connection, through: after },
     clock: state.clock,
+    caller: state.caller,
     info: state.info,
     health: state.health,
     servers: state.servers,
@@ -193,6 +198,11 @@ export function symbolToShow({ symbols, list, health }: State): string {
   return held?.symbol ?? acted?.symbol ?? list.rows[0]?.symbol ?? known?.symbol ?? health.value?.symbols[0]?.symbol ?? "";
 }
 
+/** Whether everything has been read by which a symbol is chosen, so that there is none if none has been. */
+export function isRead({ listed, list, health }: State): boolean {
+  return listed && (list.read || list.error !== "") && health.state !== "loading";
+}
+
 /** Whether the service has nothing of the symbol that is looked at: no bar, no signal, no position. */
 export function isUnknownSymbol({ selected: symbol, chart, symbols }: State): boolean {
   return symbol !== "" && chart.symbol === symbol && chart.read && !chart.bars.length && !symbols.has(symbol);
@@ -217,7 +227,7 @@ function afterChart(chart: Chart, action: ChartAction): Chart {
     case "symbol read":
       return { ...chart, read: true };
     case "bars":
-      return { ...chart, loading: false, error: "", bars: merged(chart.bars, action.bars), olderToken: action.olderToken };
+      return withBarsOfPage(chart, action.bars, action.older);
     case "marks":
       return withClosed(withMarks(chart, action.signals), action.closed);
   }

@@ -163,6 +163,18 @@ export interface ListedSymbol {
   readonly signalSequence?: number | undefined;
 }
 
+/** The caller that this page is to the service. */
+export interface Caller {
+  /** none, key, token or certificate. */
+  readonly credential: string;
+  readonly name: string;
+  readonly role: string;
+  /** What it may call, such as PositionService/ClosePosition. */
+  readonly methods: ReadonlySet<string>;
+  /** Whether the service requires credentials. */
+  readonly authentication: boolean;
+}
+
 export interface SymbolHealth {
   readonly symbol: string;
   readonly lastBarTime?: number | undefined;

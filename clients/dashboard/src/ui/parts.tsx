@@ -142,9 +142,9 @@ export function Confirm(props: {
 }
 
 /** A button that does nothing while what it began goes on. It keeps the focus, which one that is disabled would lose. */
-export function Button(props: { class?: string; busy: boolean; onClick: () => void; children: ComponentChildren }): JSX.Element {
+export function Button(props: { class?: string; busy: boolean; disabled?: boolean; onClick: () => void; children: ComponentChildren }): JSX.Element {
   return (
-    <button type="button" class={classes("button", props.class)} aria-disabled={props.busy} onClick={() => !props.busy && props.onClick()}>
+    <button type="button" class={classes("button", props.class)} aria-disabled={props.busy} disabled={props.disabled} onClick={() => !props.busy && props.onClick()}>
       {props.children}
     </button>
   );

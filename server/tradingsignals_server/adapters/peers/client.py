@@ -186,7 +186,7 @@ def _status_of(error: grpc.aio.AioRpcError) -> status_pb2.Status | None:
 
 
 def _peer_error(error: grpc.aio.AioRpcError) -> PeerError:
-    message = error.details() or "the server that works on the symbol did not answer"
+    message = error.details() or "the server that works on the symbol did not respond"
     status = _status_of(error)
     if status is None:
         status = status_pb2.Status(code=error.code().value[0], message=message)

@@ -7,9 +7,10 @@ import { useActions } from "../../data/actions";
 import { useLazy } from "../../data/lazy";
 import { usePreferences } from "../../data/preferences";
 import { useSelect } from "../../data/store";
+import { CHART_BARS } from "../../model/bars";
 import { counted, day, dayClock, NONE, pair, price } from "../../model/format";
 import type { Chart } from "../../model/chart";
-import { isUnknownSymbol } from "../../model/state";
+import { isRead, isUnknownSymbol } from "../../model/state";
 import type { Bar, Position } from "../../model/types";
 import { Empty, Failed, Panel, Side, Skeleton } from "../../ui/parts";
 import type { ChartDrawing } from "./chart-drawing";
@@ -20,7 +21,7 @@ const loadDrawing = (): Promise<typeof import("./chart-drawing")> => import("./c
 export function ChartPanel(): JSX.Element {
   const selected = useSelect((state) => state.selected);
   const chart = useSelect((state) => state.chart);
-  const listed = useSelect((state) => state.listed);
+  const read = useSelect(isRead);
   const unknown = useSelect(isUnknownSymbol);
   const position = useSelect((state) => state.symbols.get(state.selected)?.position);
   const actions = useActions();
@@ -48,7 +49,7 @@ export function ChartPanel(): JSX.Element {
         <Empty>No bars.</Empty>
       ) : chart.error && !chart.bars.length ? (
         <Failed error={chart.error} retry={actions.retry} />
-      ) : !selected && listed ? (
+      ) : !selected && read ? (
         <Empty>No symbol yet.</Empty>
       ) : !chart.bars.length && chart.loading ? (
         <Skeleton rows={5} label="Loading bars" />
@@ -57,7 +58,10 @@ export function ChartPanel(): JSX.Element {
       ) : table ? (
         <ChartTable chart={chart} />
       ) : (
-        <Canvas chart={chart} position={position} onHover={setHovered} drawing={drawing} onOlder={actions.loadOlderBars} />
+        <>
+          <Canvas chart={chart} position={position} onHover={setHovered} drawing={drawing} onOlder={actions.loadOlderBars} />
+          {chart.older && chart.bars.length >= CHART_BARS && <p class="note below">The chart holds the newest {counted(chart.bars.length, "bar")}; there are older ones.</p>}
+        </>
       )}
     </Panel>
   );

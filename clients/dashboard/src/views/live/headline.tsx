@@ -10,7 +10,7 @@ import { isCurrent } from "../../model/connection";
 import { age, ago, clock, counted, dayClock, moment, NONE, pair, price, share, SIDE_MARKS, signedPercent, words } from "../../model/format";
 import { shownLevels, type Levels } from "../../model/levels";
 import { explainHash, liveHash } from "../../model/route";
-import { isUnknownSymbol, symbolToShow } from "../../model/state";
+import { isRead, isUnknownSymbol, symbolToShow } from "../../model/state";
 import type { SymbolState } from "../../model/symbols";
 import type { Position, Signal } from "../../model/types";
 import { marketTime, validityOf } from "../../model/validity";
@@ -19,17 +19,17 @@ import { classes, Failed, gain, Meter, Side, Skeleton, useStyle } from "../../ui
 export function Headline({ retry }: { retry: () => void }): JSX.Element {
   const selected = useSelect((state) => state.selected);
   const symbol = useSelect((state) => state.symbols.get(state.selected));
-  const failed = useSelect((state) => state.positionsError);
-  const listed = useSelect((state) => state.listed);
+  const failed = useSelect((state) => (state.selected ? state.chart.error : state.listed ? "" : state.positionsError));
+  const read = useSelect((state) => (state.selected ? state.chart.read : isRead(state)));
   const current = useSelect((state) => isCurrent(state.connection));
   const signal = symbol?.signal;
   return (
     <section class={classes("panel", "headline", !current && "old")} aria-label="Newest signal" id="headline" data-sequence={signal?.sequence}>
       {signal ? (
         <Content symbol={symbol} signal={signal} />
-      ) : failed && !listed ? (
+      ) : failed && !read ? (
         <Failed error={failed} retry={retry} />
-      ) : listed ? (
+      ) : read ? (
         <NoSignal symbol={selected} />
       ) : (
         <Skeleton rows={3} label="Loading the newest signal" />

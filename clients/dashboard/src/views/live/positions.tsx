@@ -4,6 +4,7 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 
 import { useActions } from "../../data/actions";
+import { useRefusal } from "../../data/caller";
 import { useSelect } from "../../data/store";
 import { useCurrency } from "../../data/currency";
 import { counted, NONE, pair, price, share, signed, signedPercent } from "../../model/format";
@@ -18,6 +19,7 @@ export function Positions(): JSX.Element {
   const failed = useSelect((state) => state.positionsError);
   const actions = useActions();
   const currency = useCurrency();
+  const refused = useRefusal("close");
   const [closing, setClosing] = useState<Position | undefined>(undefined);
   const positions = ordered(symbols).flatMap((state) => (state.position ? [state.position] : []));
   const total = positions.reduce((sum, position) => sum + position.pnlAccount, 0);
@@ -47,15 +49,16 @@ export function Positions(): JSX.Element {
                 <th scope="col">Stop to target</th>
                 <th scope="col" class="right">Size</th>
                 <th scope="col">Since</th>
-                <th scope="col"><span class="visually-hidden">Close</span></th>
+                {!refused && <th scope="col"><span class="visually-hidden">Close</span></th>}
               </tr>
             </thead>
             <tbody>
               {positions.map((position) => (
-                <Row key={position.id} position={position} onClose={() => setClosing(position)} />
+                <Row key={position.id} position={position} onClose={refused ? undefined : () => setClosing(position)} />
               ))}
             </tbody>
           </table>
+          {refused && <p class="note below" data-refused>Closing: {refused.charAt(0).toLowerCase()}{refused.slice(1)}</p>}
         </div>
       )}
       {closing && <CloseDialog asked={closing} now={listed ? positions.find(({ id }) => id === closing.id) : closing} onDone={() => setClosing(undefined)} />}
@@ -63,7 +66,7 @@ export function Positions(): JSX.Element {
   );
 }
 
-function Row({ position, onClose }: { position: Position; onClose: () => void }): JSX.Element {
+function Row({ position, onClose }: { position: Position; onClose: (() => void) | undefined }): JSX.Element {
   const range = position.target - position.stop;
   const at = range === 0 ? 0 : (position.price - position.stop) / range;
   const entry = range === 0 ? 0 : (position.entry - position.stop) / range;
@@ -100,11 +103,13 @@ function Row({ position, onClose }: { position: Position; onClose: () => void })
           <span class="num">{counted(position.barsHeld, "bar")}</span>
         </small>
       </td>
-      <td class="right">
-        <button type="button" class="button button-small" onClick={onClose} aria-label={`Close the position in ${pair(position.symbol)}`}>
-          Close
-        </button>
-      </td>
+      {onClose && (
+        <td class="right">
+          <button type="button" class="button button-small" onClick={onClose} aria-label={`Close the position in ${pair(position.symbol)}`}>
+            Close
+          </button>
+        </td>
+      )}
     </tr>
   );
 }

@@ -6,6 +6,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useSelect } from "../../data/store";
 import { counted, pair, price, SIDE_MARKS, signedPercent } from "../../model/format";
 import { liveHash } from "../../model/route";
+import { isRead } from "../../model/state";
 import { CLOSES, lastPrice, newestAction, ordered, type SymbolState } from "../../model/symbols";
 import type { SymbolHealth } from "../../model/types";
 import { classes, Empty, gain, Panel, Skeleton } from "../../ui/parts";
@@ -16,7 +17,7 @@ export function SymbolList(): JSX.Element {
   const symbols = useSelect((state) => state.symbols);
   const health = useSelect((state) => state.health);
   const selected = useSelect((state) => state.selected);
-  const listed = useSelect((state) => state.listed);
+  const read = useSelect(isRead);
   const [search, setSearch] = useState("");
   const all = ordered(symbols);
   const shown = all.filter((state) => state.symbol.includes(search.trim().toUpperCase().replace("/", "")));
@@ -26,7 +27,7 @@ export function SymbolList(): JSX.Element {
       {all.length >= SEARCH_FROM && (
         <input type="search" class="input" placeholder="Find" aria-label="Find a symbol" value={search} onInput={(event) => setSearch(event.currentTarget.value)} />
       )}
-      {!all.length && !listed ? (
+      {!all.length && !read ? (
         <Skeleton rows={4} label="Loading symbols" />
       ) : !all.length ? (
         <Empty>No bar has come in yet.</Empty>

@@ -7,6 +7,7 @@ import { usePreferences } from "../../data/preferences";
 import { useSelect } from "../../data/store";
 import { useActions } from "../../data/actions";
 import { age, ago, counted, dayClock, integer, NONE, pair, sentence } from "../../model/format";
+import { callerText } from "../../model/caller";
 import { isKnownNow } from "../../model/connection";
 import { liveHash } from "../../model/route";
 import { clockText, offsetOf } from "../../model/server-clock";
@@ -42,6 +43,7 @@ const WORDS: Readonly<Record<string, string>> = {
 function HealthPanel(): JSX.Element {
   const health = useSelect((state) => state.health);
   const info = useSelect((state) => state.info.value);
+  const caller = useSelect((state) => state.caller);
   const actions = useActions();
   const now = useNow();
   const report = health.value;
@@ -78,6 +80,7 @@ function HealthPanel(): JSX.Element {
             <Fact name="Up for">{age(report.uptimeSeconds * 1000 + (known && health.at !== undefined ? Math.max(0, now - health.at) : 0))}</Fact>
             <Fact name="Signals stored">{integer(report.signals)}</Fact>
             <Fact name="Version">{report.version}</Fact>
+            <Fact name="Role of this page">{callerText(caller)}</Fact>
             <Fact name="Log kept from">{info ? `entry ${integer(info.oldest)}` : NONE}</Fact>
           </dl>
         </div>
@@ -159,7 +162,7 @@ function SymbolTable(): JSX.Element {
   return (
     <Panel title="Symbols of the server that responded" id="symbol-health" aside={aside}>
       {!report ? (
-        <Skeleton rows={4} label="Loading symbols" />
+        health.state === "loading" ? <Skeleton rows={4} label="Loading symbols" /> : <Empty>Health cannot be read.</Empty>
       ) : !report.symbols.length ? (
         <Empty>No bar has come in yet.</Empty>
       ) : (
@@ -202,6 +205,7 @@ function stateOf(symbol: SymbolHealth): JSX.Element {
 
 function Servers(): JSX.Element {
   const servers = useSelect((state) => state.servers);
+  const failed = useSelect((state) => state.health.state === "failed");
   const { zone } = usePreferences().preferences;
   const now = useNow();
   const offset = useClockOffset();
@@ -209,7 +213,7 @@ function Servers(): JSX.Element {
   return (
     <Panel title="Servers that have responded" id="servers" aside={<span class="note num">{servers.length || ""}</span>}>
       {!servers.length ? (
-        <Skeleton rows={1} label="Loading servers" />
+        failed ? <Empty>Health cannot be read.</Empty> : <Skeleton rows={1} label="Loading servers" />
       ) : (
         <div class="scroll-x" role="region" aria-label="Table of servers" tabIndex={0}>
           <table class="table">

@@ -4,6 +4,7 @@ import type { JSX } from "preact";
 import { useState } from "preact/hooks";
 
 import { useActions } from "../../data/actions";
+import { useRefusal } from "../../data/caller";
 import { Confirm } from "../../ui/parts";
 
 const LONGEST_REASON = 200;
@@ -11,11 +12,13 @@ const LONGEST_NAME = 100;
 
 export function KillSwitch({ halted }: { halted: boolean }): JSX.Element {
   const [asking, setAsking] = useState(false);
+  const refused = useRefusal(halted ? "resume" : "halt");
   return (
     <p>
-      <button type="button" class={halted ? "button" : "button button-danger"} onClick={() => setAsking(true)}>
+      <button type="button" class={halted || refused ? "button" : "button button-danger"} disabled={refused !== ""} aria-describedby={refused ? "halt-refused" : undefined} onClick={() => setAsking(true)}>
         {halted ? "Resume trading" : "Halt trading"}
       </button>
+      {refused && <span class="note refused" id="halt-refused" data-refused>{refused}</span>}
       {asking && <Dialog halted={halted} onDone={() => setAsking(false)} />}
     </p>
   );

@@ -5,6 +5,7 @@ import { useState } from "preact/hooks";
 import type { Model, Shadow } from "trading-signals-client";
 
 import { useAnalysis } from "../../data/analysis";
+import { useRefusal } from "../../data/caller";
 import { ms } from "../../data/convert";
 import { sentenceOf } from "../../data/gateway";
 import { useQuery } from "../../data/query";
@@ -17,6 +18,7 @@ import { Fact } from "./facts";
 export function Models(): JSX.Element {
   const analysis = useAnalysis();
   const query = useQuery(() => analysis.model());
+  const refused = useRefusal("reloadModel");
   const [reload, setReload] = useState({ busy: false, text: "" });
   const look = async (): Promise<void> => {
     setReload({ busy: true, text: "" });
@@ -31,9 +33,9 @@ export function Models(): JSX.Element {
   const aside = (
     <span class="aside-row">
       <span class="note" role="status">
-        {reload.text}
+        {refused || reload.text}
       </span>
-      <Button class="button-small" busy={reload.busy} onClick={() => void look()}>
+      <Button class="button-small" busy={reload.busy} disabled={refused !== ""} onClick={() => void look()}>
         Look for a newer version
       </Button>
     </span>

@@ -4,6 +4,7 @@ import type { JSX } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { type BacktestRequest, useAnalysis } from "../../data/analysis";
+import { useRefusal } from "../../data/caller";
 import { sentenceOf } from "../../data/gateway";
 import { usePreferences } from "../../data/preferences";
 import { useQuery } from "../../data/query";
@@ -26,6 +27,7 @@ export function Backtest(): JSX.Element {
   const analysis = useAnalysis();
   const selected = useSelect((state) => state.selected);
   const symbols = ordered(useSelect((state) => state.symbols));
+  const refused = useRefusal("backtest");
   const models = useQuery(() => analysis.model());
   const [wanted, setWanted] = useState<BacktestRequest>({ symbol: selected, start: "", end: "", version: "", threshold: "", compare: true });
   const [progress, setProgress] = useState<Progress | undefined>(undefined);
@@ -102,10 +104,11 @@ export function Backtest(): JSX.Element {
             Cancel
           </button>
         ) : (
-          <button key="run" type="submit" class="button button-main">
+          <button key="run" type="submit" class={refused ? "button" : "button button-main"} disabled={refused !== ""} aria-describedby={refused ? "backtest-refused" : undefined}>
             Run
           </button>
         )}
+        {refused && <span class="note" id="backtest-refused" data-refused>{refused}</span>}
       </form>
       <div class="body" role="status">
         {progress && <Running progress={progress} />}
