@@ -34,11 +34,14 @@ FOLDER = Path(__file__).parent / "screenshots"
 SYMBOLS = ("USDCOP", "EURCOP", "GBPCOP", "BRLCOP", "MXNCOP")
 DAYS = 28
 FIRST_DAY = date(2024, 3, 4)
-HEIGHTS = {1440: 900, 900: 1100, 390: 844}
+VIEWS = {
+    "live": {1440: 900, 900: 1240, 390: 844},
+    "trust": {1440: 1180, 900: 1240, 390: 1240},
+    "state": {1440: 900, 900: 1240, 390: 1240},
+}
+"""The sizes in which each view is taken: heights by width, in pixels."""
 KIND = "webp"
 THEMES = ("light", "dark")
-VIEWS = {"live": tuple(HEIGHTS), "trust": (1440,), "state": (1440,)}
-"""The widths in which each view is taken."""
 READY = {"live": "#positions [data-position]", "trust": "#groups tbody tr", "state": "[data-model]"}
 """What each view shows when it is complete."""
 
@@ -76,10 +79,10 @@ async def is_worth_seeing(api: httpx.AsyncClient) -> bool:
 
 async def take(tab: Tab, page: Dashboard, into: Path) -> None:
     """Take every picture."""
-    for view, widths in VIEWS.items():
-        for width in widths:
+    for view, sizes in VIEWS.items():
+        for width, height in sizes.items():
             for theme in THEMES:
-                await tab.resize(width, HEIGHTS[width], dark=theme == "dark")
+                await tab.resize(width, height, dark=theme == "dark")
                 await page.open(f"#/{view}/{SYMBOLS[0]}" if view == "live" else f"#/{view}")
                 await page.shows(READY[view])
                 await page.settled()
@@ -94,6 +97,7 @@ async def main(into: Path) -> None:
         async with running_service(Path(folder), MODEL_PATH="") as service:
             await fill(service)
             async with chromium(Path(folder) / "chromium") as tab:
+                await tab.send("Emulation.setScrollbarsHidden", hidden=True)  # as on most devices
                 await take(tab, Dashboard(tab, service.address), into)
 
 
