@@ -267,3 +267,13 @@ describe("a page that begins", () => {
     }
   });
 });
+
+test("the newest signal and bar have the time of their commit, whether a list or the stream brings them first", () => {
+  const listed: StateAction[] = [{ type: "history", signals: [signal(2)] }, { type: "closes", symbol: "USDCOP", bars: [bar(0)] }];
+  const streamed = entries(barEntry(1, bar(0)), signalEntry({ ...signal(2), committed: T0 + 1 }));
+  for (const order of [[...listed, streamed], [streamed, ...listed]]) {
+    const state = after(select, ...order).symbols.get("USDCOP")!;
+    expect(state.signal?.committed).toBe(T0 + 1);
+    expect(state.barCommitted).toBeDefined();
+  }
+});

@@ -63,6 +63,8 @@ export function afterEntries(before: Symbols, entries: readonly LogEntry[], sele
 export function withBar(state: SymbolState, bar: Bar, committed?: number): SymbolState {
   const known = state.lastBar?.time ?? -Infinity;
   const listed = state.listed?.lastBarTime ?? -Infinity;
+  // A list that was read before has the bar without the time of its commit.
+  if (bar.time === known && state.barCommitted === undefined) return { ...state, barCommitted: committed };
   if (bar.time <= known || bar.time < listed) return state;
   const closes = bar.time > listed ? [...state.closes, bar.close].slice(-CLOSES) : state.closes;
   return { ...state, lastBar: bar, barCommitted: committed, closes };
@@ -82,6 +84,8 @@ export function withBars(before: Symbols, symbol: string, bars: readonly Bar[]):
 
 export function withSignal(state: SymbolState, signal: Signal, selected: string): SymbolState {
   const known = state.signal;
+  // A list that was read before has the signal without the time of its commit.
+  if (signal.sequence === known?.sequence && known.committed === undefined) return { ...state, signal };
   if (signal.sequence <= (known?.sequence ?? -1) || signal.sequence < (state.listed?.signalSequence ?? -1)) return state;
   const before = newestAction(state);
   const changed = before !== signal.action;
@@ -119,7 +123,7 @@ export function withHistory(before: Symbols, signals: readonly Signal[]): Symbol
   for (const signal of signals) bySymbol.set(signal.symbol, [...(bySymbol.get(signal.symbol) ?? []), signal]);
   for (const [symbol, list] of bySymbol) {
     const state = stateOf(symbols, symbol);
-    const newest = state.signal && state.signal.sequence > list[0]!.sequence ? state.signal : list[0]!;
+    const newest = state.signal && state.signal.sequence >= list[0]!.sequence ? state.signal : list[0]!;
     const older = list.filter((signal) => signal.sequence <= newest.sequence);
     const end = older.findIndex((signal) => signal.action !== newest.action);
     const first = older[(end < 0 ? older.length : end) - 1] ?? newest;
