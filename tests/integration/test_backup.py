@@ -13,15 +13,19 @@ import pytest
 from tests.support.builders import walk
 from tests.support.deadlines import DEADLINE, within
 from tests.support.engine import running_engine
+from tests.support.memory_endpoints import endpoint
 from tests.support.postgres import PASSWORD
 
 from tradingsignals_server.adapters.postgres.backup import BackupFailed, back_up, restore, valid_keys
 from tradingsignals_server.adapters.postgres.connection import Connections, connections
 from tradingsignals_server.adapters.postgres.embedded.programs import program
+from tradingsignals_server.adapters.postgres.endpoints import PostgresEndpoints
 from tradingsignals_server.adapters.postgres.migrate import MigrationError, migrate
 from tradingsignals_server.adapters.postgres.peer_secret import peer_secret
 from tradingsignals_server.adapters.postgres.store import PostgresStore
 from tradingsignals_server.api.mapping.log_encoding import encode
+from tradingsignals_server.application.ports.notifications import EndpointChanges
+from tradingsignals_server.domain.notifications import EndpointState
 
 from .conftest import Storage
 
@@ -124,6 +128,27 @@ async def test_a_key_that_was_revoked_after_the_backup_is_among_the_valid_ones(
     await within(restore(empty, tmp_path / "backup", same_epoch=False))
     assert await valid_keys(empty) == [f"{letter * 13} (desk)" for letter in "ad"]
     assert await valid_keys(filled) == []
+
+
+@pytest.mark.parametrize("same_epoch", [True, False])
+async def test_restored_database_delivers_to_no_endpoint(
+    pool: Connections, dsn: str, empty: str, tmp_path: Path, same_epoch: bool
+) -> None:
+    """Its receivers are those of the original."""
+    active, paused = endpoint(1), endpoint(2)
+    original = PostgresEndpoints(pool, dsn)
+    for each in (active, paused):
+        await original.add_endpoint(each)
+    await original.change_endpoint(paused.id, EndpointChanges(state=EndpointState.PAUSED))
+    await within(back_up(dsn, tmp_path / "backup"))
+    await within(restore(empty, tmp_path / "backup", same_epoch=same_epoch))
+    async with connections(empty) as restored:
+        found = await PostgresEndpoints(restored, empty).load_endpoints()
+    assert {each.id for each in found} == {active.id, paused.id}
+    for each in found:
+        assert each.progress.state is EndpointState.DISABLED
+        assert "restored from a backup" in each.progress.disabled_reason
+    assert (await original.find_endpoint(active.id)) == active
 
 
 async def test_backup_beside_a_working_engine_is_of_one_moment(

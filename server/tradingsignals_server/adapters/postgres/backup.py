@@ -51,7 +51,7 @@ INSERT INTO peer_secret (secret) VALUES (replace(gen_random_uuid()::text || gen_
 _DISABLE_ENDPOINTS = """
 UPDATE notification_endpoints SET revision = revision + 1, state = 'DISABLED',
     disabled_reason = 'restored from a backup: activate it where its receiver is to be delivered to from here'
-WHERE state = 'ACTIVE'
+WHERE state <> 'DISABLED'
 """
 """A copy of a database must not send to the receivers of the original, nor what they have had already."""
 
