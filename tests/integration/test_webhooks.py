@@ -98,7 +98,12 @@ async def test_every_status_but_2xx_is_a_failure_and_redirects_are_not_followed(
 
 
 @pytest.mark.parametrize(
-    ("value", "seconds"), [("120", 120), ("0", 0), ("Fri, 02 Jan 1970 00:00:00 GMT", 0), ("soon", None), ("-5", None)]
+    ("value", "seconds"),
+    [
+        *(("120", 120), ("0", 0), ("Fri, 02 Jan 1970 00:00:00 GMT", 0), ("soon", None), ("-5", None)),
+        ("Fri, 02 Jan 2026 99999999999999:00:00 GMT", None),
+        ("Fri, 02 Jan 2026 00:00:00 +" + "9" * 30, None),
+    ],
 )
 async def test_retry_after_is_read_in_both_forms(receiver: Receiver, value: str, seconds: int | None) -> None:
     receiver.script = [f"HTTP/1.1 503 X\r\nretry-after: {value}\r\ncontent-length: 0\r\n\r\n".encode()]
@@ -155,6 +160,7 @@ PRIVATE = [
     *("127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0"),  # noqa: S104
     *("224.0.1.1", "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0", "fd00::1", "ff0e::1", "::ffff:127.0.0.1"),
     *("2002:7f00:1::", "64:ff9b::7f00:1", "64:ff9b:1::a00:1", "2001:0:0:0:0:0:80ff:fffe"),
+    *("::a9fe:a9fe", "::ffff:0:7f00:1", "fec0::1"),
 ]
 
 
@@ -163,6 +169,35 @@ async def test_name_that_resolves_to_an_address_that_is_not_public_is_refused(ad
     attempt = await send(f"https://desk.example:{receiver.port}/", networks=(), found=at(address))
     assert attempt.error == f"resolves to {address}, which is not public: WEBHOOK_NETWORKS allows it"
     assert not receiver.received
+
+
+@pytest.mark.parametrize("host", ["xn--zzzzzz", "xn--strae-oqa.example"])
+async def test_host_is_looked_up_as_it_is_written(host: str, receiver: Receiver) -> None:
+    found = []
+
+    async def note(host: str, port: int) -> Sequence[str]:
+        found.append(host)
+        return ["127.0.0.1"]
+
+    assert not (await send(f"http://{host}:{receiver.port}/", found=note)).error
+    assert found == [host]
+    assert receiver.received[0].headers["host"] == f"{host}:{receiver.port}"
+
+
+async def test_host_that_no_certificate_can_have_is_a_failure(receiver: Receiver) -> None:
+    attempt = await send(f"https://.desk.example:{receiver.port}/", found=at("127.0.0.1"))
+    assert "server_hostname" in attempt.error
+
+
+async def test_authorities_that_cannot_be_read_are_a_failure_until_they_can(receiver: Receiver) -> None:
+    def context() -> ssl.SSLContext:
+        return contexts.pop(0) or ssl.create_default_context(cafile="/no/such/file")
+
+    contexts = [None, ssl.create_default_context()]
+    sender = WebhookSender(LOOPBACK, now, make_context=context)
+    attempts = [await sender.send(endpoint(url=url(receiver)), MESSAGE) for _ in range(2)]
+    assert "SSL_CERT_FILE" in attempts[0].error
+    assert not attempts[1].error
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.1", "2130706433", "0x7f.0.0.1", "[::ffff:7f00:1]"])

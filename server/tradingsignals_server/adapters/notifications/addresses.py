@@ -25,6 +25,10 @@ _NAT64: Final = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:
 """Addresses that stand for those of IPv4, which their last 32 bits are."""
 
 
+_PUBLIC_IPV6: Final = ipaddress.ip_network("2000::/3")
+"""All that is given to the public so far; others that are old or reserved count as global for Python."""
+
+
 class AddressRefused(Exception):
     """No address of a host may be sent to. The message names one of them."""
 
@@ -84,6 +88,8 @@ def _may_be_sent_to(text: str, networks: Sequence[Network], *, is_encrypted: boo
         return False
     if any(address in network for network in networks):
         return True
+    if address.version == 6 and address not in _PUBLIC_IPV6:
+        return False
     return is_encrypted and address.is_global and not address.is_multicast
 
 

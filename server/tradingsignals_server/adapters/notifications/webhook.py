@@ -64,8 +64,6 @@ class WebhookSender:
 
     async def send(self, endpoint: Endpoint, message: Message) -> Attempt:
         """See Sender."""
-        if self._context is None:
-            self._context = await asyncio.to_thread(self._make_context)  # reading certificates takes milliseconds
         exchange = _Exchange()
         began, time, error = monotonic(), self._clock(), ""
         try:
@@ -73,7 +71,7 @@ class WebhookSender:
                 await self._exchange(endpoint, message, int(time.timestamp()), exchange)
         except TimeoutError:
             error = f"no response within {self._timeout_s:g} s"
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, AddressRefused) as failure:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, AddressRefused) as failure:
             error = _one_line(failure)
         # What comes after the status does not matter: the receiver has decided.
         if exchange.status is not None:
@@ -91,7 +89,8 @@ class WebhookSender:
         url = httpx.URL(endpoint.url)
         is_encrypted = url.scheme == "https"
         port = url.port or (443 if is_encrypted else 80)
-        found = allowed(await self._resolve(url.host, port), self._networks, is_encrypted=is_encrypted)
+        host = url.raw_host.decode("ascii")  # as it is written: url.host has what punycode stands for
+        found = allowed(await self._resolve(host, port), self._networks, is_encrypted=is_encrypted)
         headers = {
             "host": url.netloc.decode("ascii"),
             "content-type": "application/json",
@@ -100,7 +99,7 @@ class WebhookSender:
             **signed_headers(endpoint.secret, message, at),
         }
         async with httpx.AsyncClient(
-            verify=self._context or True,
+            verify=await self._verification(),
             trust_env=False,
             timeout=httpx.Timeout(self._timeout_s, connect=_CONNECT_TIMEOUT_S),
         ) as client:
@@ -110,7 +109,7 @@ class WebhookSender:
                     url.copy_with(host=address),
                     headers=headers,
                     content=message.body,
-                    extensions={"sni_hostname": url.host},
+                    extensions={"sni_hostname": host},
                 )
                 try:
                     response = await client.send(request, stream=True)
@@ -120,6 +119,14 @@ class WebhookSender:
                     continue  # nothing was sent
                 await exchange.read(response)
                 return
+
+    async def _verification(self) -> ssl.SSLContext:
+        if self._context is None:
+            try:
+                self._context = await asyncio.to_thread(self._make_context)  # reading certificates takes milliseconds
+            except OSError as error:
+                raise ValueError(f"the authorities that SSL_CERT_FILE names cannot be read: {error}") from error
+        return self._context
 
 
 class _Exchange:
@@ -160,7 +167,7 @@ def _retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
         return timedelta(seconds=int(value[:9]))
     try:
         until = parsedate_to_datetime(value)
-    except (ValueError, IndexError, TypeError):
+    except (ValueError, IndexError, TypeError, OverflowError):
         return None
     until = until if until.tzinfo is not None else until.replace(tzinfo=UTC)
     return max(until - now, timedelta(0))
