@@ -19,6 +19,7 @@ from tradingsignals_server.api.services.account import AccountServicer
 from tradingsignals_server.api.services.backtests import BacktestServicer
 from tradingsignals_server.api.services.market_data import MarketDataServicer
 from tradingsignals_server.api.services.model import ModelServicer
+from tradingsignals_server.api.services.notifications import NotificationServicer
 from tradingsignals_server.api.services.outcomes import OutcomeServicer
 from tradingsignals_server.api.services.positions import PositionServicer
 from tradingsignals_server.api.services.signals import SignalServicer
@@ -38,6 +39,7 @@ SERVICERS: dict[str, type] = {
     "PositionService": PositionServicer,
     "MarketDataService": MarketDataServicer,
     "ModelService": ModelServicer,
+    "NotificationService": NotificationServicer,
 }
 METHODS = [method for service in SERVICES.values() for method in service.methods]
 METADATA = (("x-epoch", "of-the-log"),)
