@@ -271,7 +271,7 @@ def test_options_override_the_environment(started: Started) -> None:
 
 @pytest.mark.parametrize("words", ["watch", "explain 366f0b29-7c85-5545-bbbc-54c88cfb5e91", f"replay {__file__}"])
 @pytest.mark.parametrize(
-    ("host", "address"), [("127.0.0.2", "127.0.0.2:8100"), ("::", "127.0.0.1:8100"), ("::1", "[::1]:8100")]
+    ("host", "address"), [("127.0.0.2", "127.0.0.2:8100"), ("::", "[::1]:8100"), ("::1", "[::1]:8100")]
 )
 def test_callers_go_to_the_public_port_of_the_settings(
     monkeypatch: pytest.MonkeyPatch, words: str, host: str, address: str
