@@ -53,6 +53,7 @@ async def fuzzed(known_bars: list[Bar]) -> AsyncIterator[RunningService]:
         async with running_service(folder) as service, service.client() as client:
             await client.publish_bars(messages(known_bars))
             yield service
+            assert not await client.list_endpoints(), "a generated URL may be one of the internet"
 
 
 def options() -> list[str]:
@@ -65,7 +66,10 @@ def options() -> list[str]:
 async def test_generated_requests_have_documented_responses_and_lose_nothing(fuzzed: RunningService) -> None:
     # Streams do not end; they are tested below.
     never_ending = [f"--exclude-path={path}" for path in STREAMS]
-    command = ("run", f"http://{fuzzed.address}/openapi.json", f"--checks={','.join(CHECKS)}", *never_ending)
+    command = (
+        *("run", f"http://{fuzzed.address}/openapi.json", f"--checks={','.join(CHECKS)}", *never_ending),
+        "--exclude-operation-id=CreateEndpoint",  # its example would be delivered to
+    )
     async with unharmed(fuzzed):
         process = await asyncio.create_subprocess_exec(
             SCHEMATHESIS,
