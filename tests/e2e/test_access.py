@@ -259,7 +259,7 @@ async def test_keys_are_made_listed_and_revoked_by_the_command_line(guarded: Gua
     assert [entry["method"].rpartition("/")[2] for entry in (revoked, created)] == ["RevokeKey", "CreateKey"]
     assert (created["credential"], created["caller_name"]) == ("command", "tradingsignals keys")
     request = {name: value for name, value in json.loads(created["request"]).items() if name != "expires_at"}
-    assert request == {"name": "by command", "role": "VIEWER", "networks": []}
+    assert request == {"name": "by command", "role": "VIEWER"}
     assert json.loads(revoked["request"]) == {"key_id": id_of(key)}
     assert key[18:] not in listed.text
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.support.bars import messages
 from tests.support.builders import walk
+from tests.support.commands import run
 from tests.support.deadlines import until
 from tests.support.processes import Process, children, listener
 from tests.support.receiver import Received, running_receiver
@@ -94,8 +95,16 @@ async def test_user_makes_tests_changes_and_deletes_an_endpoint(folder: Path) ->
         assert not await client.list_endpoints()
         with pytest.raises(NotFound):
             await client.test_endpoint(endpoint.endpoint_id)
-        audit = (await rest.get("/api/access/audit?limit=100")).text
-        assert "CreateEndpoint" in audit
+        settings = {"DATA_DIR": str(service.data_dir), "FEED": "push", **NETWORKS}
+        await run("notifications", "create", "by command", url, **settings)
+
+        async def audited() -> str:
+            """Return the audit log once it has all four: made by a call, refused twice, made by the command."""
+            text = (await rest.get("/api/access/audit?limit=100")).text
+            return text if text.count("CreateEndpoint") == 4 else ""
+
+        audit = await until(audited)
+        assert "tradingsignals notifications" in audit
         for secret in ("hidden", made.secret):
             assert secret not in audit + service.log + (await rest.get("/api/notifications/endpoints")).text
 

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import os
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 import click
 
+from tradingsignals.v1 import access_service_pb2 as pb
+
 from ..adapters.postgres.api_keys import PostgresKeys
 from ..adapters.postgres.audit import PostgresAudit
 from ..adapters.postgres.connection import connections
-from ..adapters.postgres.embedded.unprivileged import user_name
+from ..api.mapping.to_proto import timestamp
 from ..application.access.key_service import KeyService
 from ..bootstrap.engine import utc_now
 from ..bootstrap.storage import migrate_schema, readable_database
 from ..config.settings import Settings
-from ..domain.access import ApiKey, Caller, Credential, Role
+from ..domain.access import ApiKey, Role
 from ..domain.access_errors import KeyNotFound
-from ..domain.audit import AuditEntry
 from ..domain.errors import InvalidRequest
+from .audited import entry
 
 
 async def create(
@@ -35,9 +35,9 @@ async def create(
             made = await service.create(name, role, expires_at, networks)
         except InvalidRequest as error:
             raise click.UsageError(str(error)) from error
-        until = {} if expires_at is None else {"expires_at": _time(expires_at, "")}
-        request = {"name": name, "role": role.value.upper(), **until, "networks": list(networks)}
-        await audit.append_entries([_entry("CreateKey", request)])
+        until = None if expires_at is None else timestamp(expires_at)
+        request = pb.CreateKeyRequest(name=name, role=role.upper(), expires_at=until, networks=networks)
+        await audit.append_entries([entry("keys", "AccessService", "CreateKey", request)])
     click.echo(f"key {made.key.id} ({role}): it is not shown again", err=True)
     click.echo(made.text)
 
@@ -59,7 +59,7 @@ async def revoke(settings: Settings, key_id: str) -> None:
             key = await service.revoke(key_id)
         except KeyNotFound as error:
             raise click.ClickException(f"{error}; `tradingsignals keys list` lists them") from error
-        await audit.append_entries([_entry("RevokeKey", {"key_id": key.id})])
+        await audit.append_entries([entry("keys", "AccessService", "RevokeKey", pb.RevokeKeyRequest(key_id=key.id))])
     click.echo(f"revoked {key.id} ({key.name})")
 
 
@@ -68,12 +68,6 @@ async def _service(settings: Settings) -> AsyncIterator[tuple[KeyService, Postgr
     async with readable_database(settings) as dsn, connections(dsn) as pool:
         await migrate_schema(pool)
         yield KeyService(PostgresKeys(pool, dsn), utc_now, secrets.token_bytes), PostgresAudit(pool)
-
-
-def _entry(method: str, request: Mapping[str, object]) -> AuditEntry:
-    """Return the entry of the audit log for what the RPC of the same effect has one for."""
-    caller = Caller(Credential.COMMAND, user_name(os.getuid()), "tradingsignals keys", Role.ADMIN)
-    return AuditEntry(utc_now(), caller, f"tradingsignals.v1.AccessService/{method}", "OK", request=json.dumps(request))
 
 
 def _row(key: ApiKey) -> tuple[str, ...]:

@@ -7,7 +7,12 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 import click
+from google.protobuf.message import Message
 
+from tradingsignals.v1 import notification_pb2
+from tradingsignals.v1 import notification_service_pb2 as pb
+
+from ..adapters.postgres.audit import PostgresAudit
 from ..adapters.postgres.connection import connections
 from ..adapters.postgres.endpoints import PostgresEndpoints
 from ..adapters.postgres.store import PostgresStore
@@ -23,6 +28,7 @@ from ..domain.events import EventKind
 from ..domain.notification_errors import EndpointExists, TooManyEndpoints
 from ..domain.notifications import Endpoint, EndpointState, EntryFilter
 from ..domain.symbols import parse_symbol
+from .audited import entry
 
 _REFUSALS = (InvalidRequest, SequenceOutOfRange, EndpointExists, TooManyEndpoints)
 
@@ -37,17 +43,20 @@ async def create(
     after: int | None,
 ) -> None:
     """Make an endpoint, and print its secret alone on standard output, what else is to be known on standard error."""
-    async with _service(settings) as service:
+    async with _service(settings) as (service, audit):
         known = frozenset(parse_symbol(symbol) for symbol in symbols)
         filter_ = EntryFilter(frozenset(map(EventKind, kinds)), known, min_confidence)
         made = await service.create(name, url, filter_, after)
+        sent = notification_pb2.NotificationFilter(kinds=kinds, symbols=sorted(known), min_confidence=min_confidence)
+        request = pb.CreateEndpointRequest(name=name, url=url, filter=sent, resume_after=after)
+        await _note(audit, "CreateEndpoint", request)
     click.echo(f"endpoint {made.name} at {made.address}: its secret is not shown again", err=True)
     click.echo(made.secret)
 
 
 async def list_endpoints(settings: Settings) -> None:
     """Print all endpoints, one a line."""
-    async with _service(settings) as service:
+    async with _service(settings) as (service, _):
         found = await service.list()
     rows = [("NAME", "STATE", "ADDRESS", "THROUGH", "PENDING", "LOST", "FAILING SINCE", "REASON")]
     for one in found.endpoints:
@@ -62,16 +71,20 @@ async def list_endpoints(settings: Settings) -> None:
 async def update(settings: Settings, name: str, url: str | None, paused: bool | None, after: int | None) -> None:
     """Change an endpoint."""
     state = None if paused is None else EndpointState.PAUSED if paused else EndpointState.ACTIVE
-    async with _service(settings) as service:
+    async with _service(settings) as (service, audit):
         found = await _named(service, name)
         changed = await service.change(found.id, EndpointChanges(url=url, state=state, cursor=after))
+        changes = pb.EndpointChanges(url=url, paused=paused, resume_after=after)
+        await _note(audit, "UpdateEndpoint", pb.UpdateEndpointRequest(endpoint_id=str(found.id), changes=changes))
     click.echo(f"{changed.name} is {changed.progress.state.lower()}, delivered through {changed.progress.cursor}")
 
 
 async def test(settings: Settings, name: str) -> None:
     """Send a test message."""
-    async with _service(settings) as service:
-        attempt = await service.test((await _named(service, name)).id)
+    async with _service(settings) as (service, audit):
+        found = await _named(service, name)
+        attempt = await service.test(found.id)
+        await _note(audit, "TestEndpoint", pb.TestEndpointRequest(endpoint_id=str(found.id)))
     if attempt.error:
         raise click.ClickException(f"{attempt.error} ({attempt.latency_ms:.0f} ms)")
     click.echo(f"delivered: HTTP {attempt.http_status} ({attempt.latency_ms:.0f} ms)")
@@ -79,7 +92,7 @@ async def test(settings: Settings, name: str) -> None:
 
 async def deliveries(settings: Settings, name: str, limit: int) -> None:
     """Print the newest attempts, one a line."""
-    async with _service(settings) as service:
+    async with _service(settings) as (service, _):
         found = await service.deliveries((await _named(service, name)).id, limit)
     rows = [("TIME", "SEQUENCE", "ATTEMPT", "HTTP", "MS", "RESULT")]
     for one in found:
@@ -92,21 +105,28 @@ async def deliveries(settings: Settings, name: str, limit: int) -> None:
 
 async def delete(settings: Settings, name: str) -> None:
     """Delete an endpoint."""
-    async with _service(settings) as service:
-        await service.delete((await _named(service, name)).id)
+    async with _service(settings) as (service, audit):
+        found = await _named(service, name)
+        await service.delete(found.id)
+        await _note(audit, "DeleteEndpoint", pb.DeleteEndpointRequest(endpoint_id=str(found.id)))
     click.echo(f"deleted {name}")
 
 
 @asynccontextmanager
-async def _service(settings: Settings) -> AsyncIterator[EndpointService]:
+async def _service(settings: Settings) -> AsyncIterator[tuple[EndpointService, PostgresAudit]]:
     async with readable_database(settings) as dsn, connections(dsn) as pool:
         await migrate_schema(pool)
         store = PostgresStore(pool, encode)
         log_tail = LogTail(store, await store.log_head())
         try:
-            yield build_notifications(settings, PostgresEndpoints(pool, dsn), log_tail).endpoints
+            service = build_notifications(settings, PostgresEndpoints(pool, dsn), log_tail).endpoints
+            yield service, PostgresAudit(pool)
         except _REFUSALS as error:
             raise click.UsageError(error.message) from error
+
+
+async def _note(audit: PostgresAudit, method: str, request: Message) -> None:
+    await audit.append_entries([entry("notifications", "NotificationService", method, request)])
 
 
 async def _named(service: EndpointService, name: str) -> Endpoint:
