@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 
@@ -12,6 +13,7 @@ from tests.support.browser import CHROMIUM
 from tests.support.builders import walk
 from tests.support.dashboard import Dashboard
 from tests.support.dashboard_feed import SYMBOLS, Feed
+from tests.support.deadlines import DEADLINE
 from tests.support.service import RunningService
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
@@ -59,6 +61,30 @@ async def test_nothing_is_cut_in_any_state_of_the_connection(
     await page.tab.run("for (let timer = 0; timer < 100000; timer += 1) clearInterval(timer)")
     await page.tab.shows("Number(getComputedStyle(document.querySelector('.stopped-strip')).opacity) === 1")
     await fits(page, "not responding")
+
+
+async def test_only_what_came_while_the_page_was_open_is_new_beside_the_name(page: Dashboard, feed: Feed) -> None:
+    """And a row with it is as high as the others, with a price of seven digits too."""
+    await page.open(f"#/live/{SYMBOLS[0]}")
+    await page.shows("[data-symbol] .symbol-price")
+    await page.is_in("live")
+    await page.settled()
+    assert await page.tab.run("document.querySelectorAll('.symbol-new').length") == 0
+    async with asyncio.timeout(DEADLINE):
+        while not await page.tab.run("document.querySelectorAll('.symbol-name .symbol-new').length"):
+            await page.drawn(await feed.publish(len(SYMBOLS)))
+    await page.tab.run("""document.querySelectorAll('.symbol-price').forEach((price) => {
+        price.textContent = '1,000,000.00';
+    })""")
+    for width in (1440, 390):
+        await page.tab.resize(width)
+        heights = await page.tab.run(
+            "[...document.querySelectorAll('.symbol-name')].map((name) => name.getBoundingClientRect().height)"
+        )
+        assert len(heights) == len(SYMBOLS)
+        assert max(heights) - min(heights) < 1, f"{width}: {heights}"
+        assert not await page.cut()
+    await page.tab.resize(1440)
 
 
 async def test_a_symbol_of_any_length_fits(page: Dashboard, replayed: RunningService) -> None:

@@ -5,7 +5,7 @@ import { weighed } from "../src/model/chart";
 import { ALL, LIVE_ROWS } from "../src/model/rows";
 import { initialState, isRead, isUnknownSymbol, reduce, symbolToShow, type State, type StateAction } from "../src/model/state";
 import { lastPrice, MAX_SYMBOLS, newestAction, ordered } from "../src/model/symbols";
-import type { ListedSymbol, LogEntry, TradingControl } from "../src/model/types";
+import type { ListedSymbol, Loadable, LogEntry, ServiceInfo, TradingControl } from "../src/model/types";
 import { account, bar, barEntry, FIVE, position, positionEntry, signal, signalEntry, T0 } from "./values";
 
 function after(...actions: StateAction[]): State {
@@ -159,6 +159,15 @@ describe("a symbol", () => {
     expect(reduce(unseen, { type: "select", symbol: "EURUSD" }).symbols.get("EURUSD")!.unseen).toBe(false);
     expect(after({ type: "select", symbol: "EURUSD" }, entries(...begins)).symbols.get("EURUSD")!.unseen).toBe(false);
   });
+
+  test("is not marked by what the stream repeats from before the page was opened", () => {
+    const info: Loadable<ServiceInfo> = { state: "ready", at: T0, value: { version: "1", feed: "push", epoch: "e", through: 2, oldest: 1, intervals: [] } };
+    const backlog = [signal(1, { action: "HOLD", symbol: "EURUSD" }), signal(2, { symbol: "EURUSD" })].map(signalEntry);
+    const opened = after({ type: "info", info }, select, entries(...backlog));
+    expect(opened.symbols.get("EURUSD")!.unseen).toBe(false);
+    const turned = reduce(opened, entries(signalEntry(signal(3, { action: "SELL", symbol: "EURUSD" }))));
+    expect(turned.symbols.get("EURUSD")!.unseen).toBe(true);
+  });
 });
 
 describe("the chart", () => {
@@ -261,10 +270,20 @@ describe("a page that begins", () => {
     const positions: StateAction = { type: "positions", positions: [], through: 0 };
     const signals: StateAction = { type: "page", filter: ALL, signals: [], nextToken: "", through: 0 };
     const health: StateAction = { type: "health", health: { state: "failed", error: "away", temporary: true, unknown: false } };
-    for (const order of [[positions, signals, health], [health, positions, signals], [signals, health, positions]]) {
-      expect(isRead(after(...order.slice(0, 2)))).toBe(false);
+    const symbols: StateAction = { type: "symbols", symbols: [], last: false };
+    const all = [positions, signals, symbols, health];
+    for (const at of all.keys()) {
+      const order = [...all.slice(at), ...all.slice(0, at)];
+      expect(isRead(after(...order.slice(0, 3)))).toBe(false);
       expect(isRead(after(...order))).toBe(true);
     }
+  });
+
+  test("has not read the symbols if their list failed, and forgets the error when it is read", () => {
+    const failed: StateAction = { type: "symbols failed", error: "away" };
+    expect([after(failed).symbolsListed, after(failed).symbolsError]).toEqual([false, "away"]);
+    const again = after(failed, { type: "symbols", symbols: [], last: true });
+    expect([again.symbolsListed, again.symbolsError]).toEqual([true, ""]);
   });
 });
 

@@ -153,6 +153,7 @@ export class Lists {
       } while (token);
       this.note("symbols");
     } catch (error) {
+      this.store.dispatch({ type: "symbols failed", error: sentenceOf(error) });
       this.note("symbols", error);
     }
   }
@@ -239,8 +240,9 @@ export class Lists {
   };
 
   readonly retry = (): void => {
-    const { chart, listed, list } = this.store.state;
+    const { chart, listed, list, symbolsError } = this.store.state;
     if (!listed) void this.readPositions();
+    if (symbolsError) void this.readSymbols();
     if (list.error) this.loadMore();
     if (chart.error) this.readSymbolAgain(chart.symbol);
   };

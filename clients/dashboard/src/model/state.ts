@@ -21,9 +21,12 @@ export interface State {
   readonly servers: readonly Server[];
   readonly selected: string;
   readonly symbols: Symbols;
+  /** The first page of the list of symbols has been read. */
+  readonly symbolsListed: boolean;
   /** All pages of the list of symbols have been read. */
   readonly symbolsRead: boolean;
-  /** False until the first lists have been read. */
+  readonly symbolsError: string;
+  /** The open positions have been read. */
   readonly listed: boolean;
   readonly positionsError: string;
   readonly list: SignalRows;
@@ -54,6 +57,7 @@ export type StateAction =
   | { readonly type: "positions failed"; readonly error: string }
   | { readonly type: "history"; readonly signals: readonly Signal[] }
   | { readonly type: "symbols"; readonly symbols: readonly ListedSymbol[]; readonly last: boolean }
+  | { readonly type: "symbols failed"; readonly error: string }
   | { readonly type: "closes"; readonly symbol: string; readonly bars: readonly Bar[] }
   | { readonly type: "select"; readonly symbol: string }
   | { readonly type: "bars"; readonly symbol: string; readonly bars: readonly Bar[]; readonly older: boolean }
@@ -78,7 +82,9 @@ export function initialState(now: number): State {
     servers: [],
     selected: "",
     symbols: new Map(),
+    symbolsListed: false,
     symbolsRead: false,
+    symbolsError: "",
     listed: false,
     positionsError: "",
     list: noRows(ALL),
@@ -121,7 +127,9 @@ export function reduce(state: State, action: StateAction): State {
     case "history":
       return { ...state, symbols: withHistory(state.symbols, action.signals) };
     case "symbols":
-      return { ...state, symbols: withListed(state.symbols, action.symbols), symbolsRead: action.last };
+      return { ...state, symbols: withListed(state.symbols, action.symbols), symbolsListed: true, symbolsRead: action.last, symbolsError: "" };
+    case "symbols failed":
+      return { ...state, symbolsError: action.error };
     case "closes":
       return { ...state, symbols: withBars(state.symbols, action.symbol, action.bars) };
     case "select":
@@ -175,7 +183,7 @@ function afterLog(state: State, all: readonly LogEntry[], now: number): State {
     ...state,
     applied: newest.sequence,
     streamLag: lagOf(state, newest.committed, now),
-    symbols: afterEntries(state.symbols, entries, state.selected),
+    symbols: afterEntries(state.symbols, entries, state.selected, state.info.value?.through ?? 0),
     chart: afterChartEntries(state.chart, entries),
     list: withLive(state.list, signals, state.listAtTop ? LIVE_ROWS : SCROLLED_ROWS),
     ...(control?.kind === "CONTROL" && { control: control.control, controlSequence: control.sequence }),
@@ -199,8 +207,8 @@ export function symbolToShow({ symbols, list, health }: State): string {
 }
 
 /** Whether everything has been read by which a symbol is chosen, so that there is none if none has been. */
-export function isRead({ listed, list, health }: State): boolean {
-  return listed && (list.read || list.error !== "") && health.state !== "loading";
+export function isRead({ listed, symbolsListed, list, health }: State): boolean {
+  return listed && symbolsListed && (list.read || list.error !== "") && health.state !== "loading";
 }
 
 /** Whether the service has nothing of the symbol that is looked at: no bar, no signal, no position. */

@@ -20,7 +20,7 @@ export interface SymbolState {
   readonly position?: Position | undefined;
   /** Sequence of the newest change of a position of the symbol. */
   readonly positionSequence: number;
-  /** A BUY or SELL that began while another symbol was looked at. */
+  /** A BUY or SELL that began since the page was opened, while another symbol was looked at. */
   readonly unseen: boolean;
 }
 
@@ -49,12 +49,12 @@ export function withListed(before: Symbols, page: readonly ListedSymbol[]): Symb
   return symbols;
 }
 
-/** Apply entries of the log; `selected` is the symbol that is looked at. */
-export function afterEntries(before: Symbols, entries: readonly LogEntry[], selected: string): Symbols {
+/** Apply entries of the log; `selected` is the symbol that is looked at, `opened` the newest sequence when the page began. */
+export function afterEntries(before: Symbols, entries: readonly LogEntry[], selected: string, opened: number): Symbols {
   const symbols = new Map(before);
   for (const entry of entries) {
     if (entry.kind === "BAR") put(symbols, withBar(stateOf(symbols, entry.bar.symbol), entry.bar, entry.committed));
-    if (entry.kind === "SIGNAL") put(symbols, withSignal(stateOf(symbols, entry.signal.symbol), entry.signal, selected));
+    if (entry.kind === "SIGNAL") put(symbols, withSignal(stateOf(symbols, entry.signal.symbol), entry.signal, selected, opened));
     if (entry.kind === "POSITION") put(symbols, withPosition(stateOf(symbols, entry.position.symbol), entry.position));
   }
   return symbols;
@@ -82,18 +82,19 @@ export function withBars(before: Symbols, symbol: string, bars: readonly Bar[]):
   return symbols;
 }
 
-export function withSignal(state: SymbolState, signal: Signal, selected: string): SymbolState {
+export function withSignal(state: SymbolState, signal: Signal, selected: string, opened: number): SymbolState {
   const known = state.signal;
   // A list that was read before has the signal without the time of its commit.
   if (signal.sequence === known?.sequence && known.committed === undefined) return { ...state, signal };
   if (signal.sequence <= (known?.sequence ?? -1) || signal.sequence < (state.listed?.signalSequence ?? -1)) return state;
   const before = newestAction(state);
   const changed = before !== signal.action;
+  const begins = before !== undefined && changed && signal.action !== "HOLD" && signal.sequence > opened;
   return {
     ...state,
     signal,
     actionSince: known && !changed ? state.actionSince : { time: signal.time, exact: before !== undefined && changed },
-    unseen: state.unseen || (before !== undefined && changed && signal.action !== "HOLD" && signal.symbol !== selected),
+    unseen: state.unseen || (begins && signal.symbol !== selected),
   };
 }
 

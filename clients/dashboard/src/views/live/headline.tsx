@@ -19,7 +19,7 @@ import { classes, Failed, gain, Meter, Side, Skeleton, useStyle } from "../../ui
 export function Headline({ retry }: { retry: () => void }): JSX.Element {
   const selected = useSelect((state) => state.selected);
   const symbol = useSelect((state) => state.symbols.get(state.selected));
-  const failed = useSelect((state) => (state.selected ? state.chart.error : state.listed ? "" : state.positionsError));
+  const failed = useSelect((state) => (state.selected ? state.chart.error : state.listed ? state.symbolsError : state.positionsError));
   const read = useSelect((state) => (state.selected ? state.chart.read : isRead(state)));
   const current = useSelect((state) => isCurrent(state.connection));
   const signal = symbol?.signal;

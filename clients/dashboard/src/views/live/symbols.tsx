@@ -3,13 +3,14 @@
 import type { JSX } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
+import { useActions } from "../../data/actions";
 import { useSelect } from "../../data/store";
 import { counted, pair, price, SIDE_MARKS, signedPercent } from "../../model/format";
 import { liveHash } from "../../model/route";
 import { isRead } from "../../model/state";
 import { CLOSES, lastPrice, newestAction, ordered, type SymbolState } from "../../model/symbols";
 import type { SymbolHealth } from "../../model/types";
-import { classes, Empty, gain, Panel, Skeleton } from "../../ui/parts";
+import { classes, Empty, Failed, gain, Panel, Skeleton } from "../../ui/parts";
 
 const SEARCH_FROM = 12;
 
@@ -18,6 +19,8 @@ export function SymbolList(): JSX.Element {
   const health = useSelect((state) => state.health);
   const selected = useSelect((state) => state.selected);
   const read = useSelect(isRead);
+  const failed = useSelect((state) => state.symbolsError);
+  const actions = useActions();
   const [search, setSearch] = useState("");
   const all = ordered(symbols);
   const shown = all.filter((state) => state.symbol.includes(search.trim().toUpperCase().replace("/", "")));
@@ -27,11 +30,8 @@ export function SymbolList(): JSX.Element {
       {all.length >= SEARCH_FROM && (
         <input type="search" class="input" placeholder="Find" aria-label="Find a symbol" value={search} onInput={(event) => setSearch(event.currentTarget.value)} />
       )}
-      {!all.length && !read ? (
-        <Skeleton rows={4} label="Loading symbols" />
-      ) : !all.length ? (
-        <Empty>No bar has come in yet.</Empty>
-      ) : (
+      {failed && <Failed error={failed} retry={actions.retry} />}
+      {all.length ? (
         <nav class="symbol-list" aria-label="Symbols">
           <ul>
             {shown.map((state) => (
@@ -41,6 +41,10 @@ export function SymbolList(): JSX.Element {
             ))}
           </ul>
         </nav>
+      ) : failed ? undefined : read ? (
+        <Empty>No bar has come in yet.</Empty>
+      ) : (
+        <Skeleton rows={4} label="Loading symbols" />
       )}
     </Panel>
   );
@@ -63,7 +67,17 @@ function SymbolRow({ state, health, selected }: { state: SymbolState; health: Sy
   return useMemo(
     () => (
       <a ref={row} class={classes("symbol", selected && "selected", state.unseen && "unseen", stale && "stale")} href={liveHash(state.symbol)} aria-current={selected ? "true" : undefined} data-symbol={state.symbol}>
-        <span class="symbol-name">{pair(state.symbol)}</span>
+        <span class="symbol-name">
+          {pair(state.symbol)}
+          {state.unseen && (
+            <>
+              {" "}
+              <span class="symbol-new" title="A BUY or SELL since you last looked at it">
+                <span class="visually-hidden">New</span>
+              </span>
+            </>
+          )}
+        </span>
         <span class="symbol-price num">{price(last)}</span>
         <span class="symbol-tags">
           {position && (
@@ -76,7 +90,6 @@ function SymbolRow({ state, health, selected }: { state: SymbolState; health: Sy
               {SIDE_MARKS[action]} {action}
             </span>
           )}
-          {state.unseen && <span class="tag tag-new">New</span>}
           {stale && <span class="tag tag-warn">Old bars</span>}
           {health?.undecided && <span class="tag tag-warn">Other interval</span>}
         </span>
