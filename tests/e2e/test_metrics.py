@@ -13,6 +13,7 @@ from tests.support.builders import walk
 from tests.support.deadlines import DEADLINE, poll, within
 from tests.support.folders import scratch_folder
 from tests.support.ports import free_ports, free_row
+from tests.support.receiver import running_receiver
 from tests.support.service import RunningService, running_service, service_in
 
 from tradingsignals import InvalidRequest
@@ -28,8 +29,15 @@ async def measured() -> AsyncIterator[tuple[RunningService, int]]:
     """A service with metrics that has done a bit of everything, and their port."""
     (port,) = free_ports(1)
     with scratch_folder() as folder:
-        async with running_service(folder, METRICS_PORT=str(port)) as service, service.client() as client:
-            await client.publish_bars(messages(BARS))
+        settings = {"METRICS_PORT": str(port), "WEBHOOK_NETWORKS": "127.0.0.0/8"}
+        async with (
+            running_receiver() as receiver,
+            running_service(folder, **settings) as service,
+            service.client() as client,
+        ):
+            await client.publish_bars(messages(BARS[:-1]))
+            await client.create_endpoint("desk", f"http://127.0.0.1:{receiver.port}/")
+            await client.publish_bars(messages(BARS[-1:]))
             await client.publish_bar(messages(BARS[-1:])[0])
             yield service, port
 

@@ -322,5 +322,7 @@ async def test_every_call_has_a_view_with_snippets_and_an_example(service: Runni
             )
             assert len(texts) == 4
             assert not [text for text in texts if "undefined" in text or "[object" in text], name
-            assert await tab.run("document.querySelector('.example pre').textContent.length > 10"), name
+            example = await tab.run("document.querySelector('.example pre').textContent")
+            # The response of this one has no fields.
+            assert len(example) > 10 or (name, example.strip()) == ("DeleteEndpoint", "{}"), name
     assert tab.complaints == []
