@@ -25,12 +25,12 @@ def free_ports(count: int) -> list[int]:
 
 
 def free_row(count: int) -> int:
-    """Return the first of so many consecutive free ports of the loopback address."""
+    """Return the first of `count` consecutive free ports of the loopback address."""
     return _take(count)
 
 
 def _take(count: int) -> int:
-    """Return the first of so many consecutive ports, after taking them."""
+    """Return the first of `count` consecutive ports, after taking them."""
     for first in random.SystemRandom().sample(_PORTS, len(_PORTS)):
         if all(_is_free(port) and _reserve(port) for port in range(first, first + count)):
             return first

@@ -1,4 +1,4 @@
-"""A receiver of webhooks on loopback, which verifies each message, and fails as it is told to."""
+"""A receiver of webhooks on loopback, which verifies each message, and fails as its script says."""
 
 from __future__ import annotations
 

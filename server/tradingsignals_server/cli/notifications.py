@@ -72,7 +72,7 @@ def test(name: str) -> None:
 
 @notifications.command()
 @click.argument("name")
-@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="At most so many.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many to list.")
 def deliveries(name: str, limit: int) -> None:
     """List the newest attempts to deliver to the endpoint NAME."""
     from ..commands import notifications as command

@@ -158,7 +158,7 @@ def after_attempt(
 
 
 def retry_delay(failed_attempts: int, chance: float) -> timedelta:
-    """Return how long to wait after so many failed attempts, at least one; `chance` is random, 0..1."""
+    """Return how long to wait after a number of failed attempts, at least one; `chance` is random, 0..1."""
     doubled: timedelta = FIRST_RETRY * 2 ** min(failed_attempts - 1, 16)
     return min(doubled, LONGEST_RETRY) * (0.5 + chance / 2)
 

@@ -49,7 +49,7 @@ def body(entry: LogEntry) -> bytes:
 
 
 class World:
-    """A log, endpoints, and a sender that fails as it is told to. Time passes by sleeping alone."""
+    """A log, endpoints, and a sender that fails by a script. Time passes by sleeping alone."""
 
     def __init__(self, *endpoints: Endpoint, entries: int = 0, tail_entries: int = 1000) -> None:
         self.now = NOW
