@@ -21,10 +21,10 @@ async def test_live_view_shows_what_the_api_says(page: Dashboard, api: httpx.Asy
     await page.open("#/live/EURCOP")
     newest = (await api.get("/api/signals/latest?symbol=EURCOP")).json()["signal"]
     await page.drawn(int(newest["sequence"]))
-    told = [newest["action"], f"{newest['entry_price']:,.2f}", f"{newest['confidence']:.1%}", *newest["reasoning"][1:]]
+    texts = [newest["action"], f"{newest['entry_price']:,.2f}", f"{newest['confidence']:.1%}", *newest["reasoning"][1:]]
     if "stop_loss" in newest:
-        told += [f"{newest['stop_loss']:,.2f}", f"{newest['take_profit']:,.2f}"]
-    for text in told:
+        texts += [f"{newest['stop_loss']:,.2f}", f"{newest['take_profit']:,.2f}"]
+    for text in texts:
         await page.shows("#headline", text)
 
     positions = (await api.get("/api/signals/positions/active")).json()["positions"]

@@ -197,9 +197,9 @@ async def test_statistics_are_those_of_the_api(page: Dashboard, api: httpx.Async
     )
     await page.tab.shows(f"{keys}.join() === '{','.join(each['key'] for each in groups['HOUR'])}'")
     await page.tab.run("document.querySelector('#performance summary').click()")
-    told = [each["name"] for each in performance["figures"] if "value" in each]
+    names = [each["name"] for each in performance["figures"] if "value" in each]
     shown = "[...document.querySelectorAll('[data-any]')].map((row) => row.dataset.any)"
-    await page.tab.shows(f"{shown}.join() === '{','.join(told)}'")
+    await page.tab.shows(f"{shown}.join() === '{','.join(names)}'")
     assert page.tab.complaints == []
 
 
@@ -234,10 +234,10 @@ async def test_explanation_has_the_rules_and_contributions_of_the_api(page: Dash
     newest = (await api.get("/api/signals/latest")).json()["signal"]
     await page.open(f"#/trust/signal/{newest['signal_id']}")
     await page.shows("#explanation [data-rule]")
-    told = (await api.get(f"/api/signals/{newest['signal_id']}/explanation")).json()["explanation"]
+    explanation = (await api.get(f"/api/signals/{newest['signal_id']}/explanation")).json()["explanation"]
     rules = "[...document.querySelectorAll('[data-rule]')].map((rule) => rule.dataset.rule)"
-    await page.tab.shows(f"{rules}.join() === '{','.join(each['rule'] for each in told['rules'])}'")
-    contributions = sorted(each["group"] for each in told.get("attribution", {}).get("contributions", []))
+    await page.tab.shows(f"{rules}.join() === '{','.join(each['rule'] for each in explanation['rules'])}'")
+    contributions = sorted(each["group"] for each in explanation.get("attribution", {}).get("contributions", []))
     groups = "[...document.querySelectorAll('[data-group]')].map((group) => group.dataset.group).sort()"
     await page.tab.shows(f"{groups}.join() === '{','.join(contributions)}'")
     await page.tab.run("document.querySelector('.replay button').click()")

@@ -103,7 +103,7 @@ async def following(service: RunningService) -> AsyncIterator[tuple[dict[str, Se
 
 
 async def connected(notices: Notices, times: int) -> None:
-    """Wait until the service has accepted each follower so many times. It polls, as notices come in threads, too."""
+    """Wait until the service has accepted each follower `times` times. It polls, as notices come in threads, too."""
     async with asyncio.timeout(DEADLINE):
         while any(sum(isinstance(each, Connected) for each in list(own)) < times for own in notices.values()):
             await poll()

@@ -64,7 +64,7 @@ def servers(service: RunningService) -> list[Process]:
 
 
 async def addresses(database: asyncpg.Connection, count: int) -> list[str]:
-    """Return the addresses of the servers, as soon as there are so many."""
+    """Return the addresses of the servers, as soon as there are `count`."""
     async with asyncio.timeout(DEADLINE):
         while True:
             rows = await database.fetch("SELECT address FROM servers ORDER BY address")

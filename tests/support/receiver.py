@@ -64,13 +64,13 @@ class Receiver:
         self._more = asyncio.Condition()
 
     async def until(self, count: int) -> list[Received]:
-        """Wait until so many messages have been accepted, and return all of them."""
+        """Wait until `count` messages have been accepted, and return all of them."""
         async with self._more:
             await within(self._more.wait_for(lambda: len(self.accepted) >= count))
         return list(self.accepted)
 
     async def until_received(self, count: int) -> list[Received]:
-        """Wait until so many requests have come, and return all of them."""
+        """Wait until `count` requests have come, and return all of them."""
         async with self._more:
             await within(self._more.wait_for(lambda: len(self.received) >= count))
         return list(self.received)
